@@ -1,0 +1,11 @@
+"""Multilayer perceptrons for scikit-learn with pluggable losses and norm penalties, on a compiled core."""
+
+from importlib.metadata import version as _version
+
+from sknormnet.classifier import NormRegMLPClassifier
+from sknormnet.plan import PerLayer
+from sknormnet.regressor import NormRegMLPRegressor
+
+__version__ = _version("sknormnet")
+
+__all__ = ["NormRegMLPClassifier", "NormRegMLPRegressor", "PerLayer", "__version__"]

@@ -1,0 +1,1 @@
+"""Compiled core: kernels, losses, penalties, network. See README.md beside this file."""

@@ -1,0 +1,38 @@
+# C++ declarations that the compiled modules share.
+from libc.stdint cimport int64_t
+from libcpp cimport bool
+
+
+cdef extern from "kernels.hpp" namespace "sknormnet" nogil:
+    ctypedef int64_t i64
+
+    cdef enum:
+        IDENTITY
+        RELU
+        TANH
+        LOGISTIC
+
+    cdef enum:
+        SQUARED_ERROR
+        LOG_LOSS
+
+    cdef cppclass Elementwise:
+        double l1
+        double l2
+        bool smooth
+
+    const char* instruction_set()
+
+
+cdef extern from "array_functions.hpp" namespace "sknormnet" nogil:
+    void bias_activation[T](int, T*, const T*, i64, i64)
+    void activation_backward[T](int, const T*, T*, T*, i64, i64)
+    void* loss_function[T](int)
+    void logistic[T](const T*, T*, i64)
+    void log_logistic[T](const T*, T*, i64)
+    void softmax[T](const T*, T*, i64, i64)
+    void log_softmax[T](const T*, T*, i64, i64)
+    double penalty_value[T](const T*, i64, double, double)
+    void penalty_prox[T](const T*, T*, i64, double, double)
+    void penalty_subgradient[T](const T*, T*, i64, double, double)
+    void penalty_residual[T](const T*, const T*, T*, i64, double, double)

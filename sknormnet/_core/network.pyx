@@ -1,0 +1,394 @@
+"""The network: forward passes, full gradients and whole epochs in compiled code, with the GIL released."""
+import numpy as np
+
+cimport cython
+cimport numpy as cnp
+from libc.stdint cimport int64_t
+from libcpp cimport bool
+from libcpp.memory cimport unique_ptr
+from libcpp.vector cimport vector
+from scipy.linalg.cython_blas cimport dgemm, sgemm
+
+from sknormnet._core cimport kernels
+from sknormnet._core.kernels cimport i64
+from sknormnet._core.losses cimport CLossKernel, LossKernel
+from sknormnet._core.penalties cimport ElementwiseKernel
+
+import threading
+
+from sknormnet._core.activations import ACTIVATIONS
+from sknormnet._core.blas_threads import single_thread
+
+cnp.import_array()
+
+
+cdef extern from *:
+    # Declared without "except": the exception that a signal handler raises stays set until the GIL is held again.
+    int PyErr_CheckSignals()
+
+
+cdef extern from "network.hpp" namespace "sknormnet" nogil:
+    cdef enum:
+        FINISHED
+        NOT_FINITE
+        INTERRUPTED
+
+    cdef enum:
+        SGD
+        ADAM
+
+    ctypedef int (*Poll)() noexcept nogil
+
+    cdef cppclass LayerPenalty:
+        kernels.Elementwise weights
+        kernels.Elementwise intercepts
+
+    cdef cppclass FeatureView:
+        const void* values
+        i64 row_stride
+        const void* indices
+        const void* row_starts
+        bool wide_indices
+
+    cdef cppclass Problem:
+        FeatureView x
+        const i64* rows
+        i64 n_rows
+        const void* y
+        i64 y_columns
+        const void* sample_weight
+        CLossKernel loss
+
+    cdef cppclass RuleParameters:
+        int kind
+        double momentum
+        bool nesterov
+        double beta_1
+        double beta_2
+        double epsilon
+
+    cdef cppclass EpochPlan:
+        const i64* rows
+        i64 n
+        i64 batch_size
+        RuleParameters rule
+        void* first
+        void* second
+        i64 steps_done
+        double rate_start
+        double rate_end
+        const LayerPenalty* penalties
+
+    cdef cppclass EpochResult:
+        double data_loss
+        double penalty
+        i64 steps
+
+    cdef cppclass NetworkBase:
+        void bind(const Problem&) except +
+        int forward(const void* const*, const void* const*, const FeatureView&, const i64*, i64, void*) except +
+        int value_and_gradient(const void*, void*, Poll, double*) except +
+        int run_epoch(void*, const EpochPlan&, Poll, EpochResult*) except +
+        double penalty(const void*, const LayerPenalty*)
+        double gemm_seconds(i64, i64) except +
+
+    cdef cppclass CNetwork "sknormnet::Network"[T](NetworkBase):
+        CNetwork(const vector[i64]&, int, void*) except +
+
+
+cdef int check_signals() noexcept with gil:
+    return PyErr_CheckSignals()
+
+
+cdef Poll poll_of_this_thread():
+    # Only the main thread runs signal handlers; the others need not stop for the GIL.
+    if threading.current_thread() is threading.main_thread():
+        return check_signals
+    return NULL
+
+
+cdef int raise_interruption(int status) except -1:  # -1 is INTERRUPTED
+    return status
+
+
+def aligned_empty(i64 n, dtype):
+    """Uninitialised vector whose data lie on a cache line, as the core's buffers do."""
+    dtype = np.dtype(dtype)
+    raw = np.empty(n * dtype.itemsize + 64, dtype=np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start:start + n * dtype.itemsize].view(dtype)
+
+
+cdef class LayerPenalties:
+    """Elementwise penalties of every layer, strengths multiplied in.
+
+    Parameters
+    ----------
+    terms : list of (kernel, strength, intercept_strength)
+        One triple per weight matrix.
+    """
+
+    cdef vector[LayerPenalty] c
+
+    def __init__(self, terms):
+        cdef LayerPenalty layer
+        cdef ElementwiseKernel kernel
+        for kernel, strength, intercept_strength in terms:
+            _fill(layer.weights, kernel, strength)
+            _fill(layer.intercepts, kernel, intercept_strength)
+            self.c.push_back(layer)
+
+
+cdef void _fill(kernels.Elementwise& out, ElementwiseKernel kernel, double strength):
+    out.l1 = kernel.l1 * strength
+    out.l2 = kernel.l2 * strength
+    out.smooth = out.l1 == 0
+
+
+cdef class UpdateRule:
+    """Update rule with its state: velocity or moments, each of theta's length, and the number of steps done."""
+
+    cdef RuleParameters parameters
+    cdef readonly object first
+    cdef readonly object second
+    cdef public i64 steps_done
+
+    @staticmethod
+    def sgd(n_parameters, dtype, *, momentum, nesterov):
+        """w <- w + v, v <- momentum*v - learning_rate*gradient; Nesterov's form looks ahead."""
+        cdef UpdateRule rule = UpdateRule.__new__(UpdateRule)
+        rule.parameters.kind = SGD
+        rule.parameters.momentum = momentum
+        rule.parameters.nesterov = nesterov
+        rule.first = _zeros(n_parameters, dtype)
+        return rule
+
+    @staticmethod
+    def adam(n_parameters, dtype, *, beta_1, beta_2, epsilon):
+        """Adam, with the prox taken in the metric of its second moment."""
+        cdef UpdateRule rule = UpdateRule.__new__(UpdateRule)
+        rule.parameters.kind = ADAM
+        rule.parameters.beta_1 = beta_1
+        rule.parameters.beta_2 = beta_2
+        rule.parameters.epsilon = epsilon
+        rule.first = _zeros(n_parameters, dtype)
+        rule.second = _zeros(n_parameters, dtype)
+        return rule
+
+
+def _zeros(n, dtype):
+    out = aligned_empty(n, dtype)
+    out[:] = 0
+    return out
+
+
+cdef class Network:
+    """Multilayer perceptron over one vector theta = [W1, b1, W2, b2, ...], matrices (fan_in, fan_out) row by row.
+
+    An object owns its scratch memory and must not be used by two threads at once.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Number of inputs, hidden units and raw outputs.
+    activation : str
+        Name of the hidden activation.
+    dtype : numpy dtype
+        float32 or float64: of theta, the data and the arithmetic.
+    """
+
+    cdef unique_ptr[NetworkBase] c
+    cdef readonly tuple layer_sizes
+    cdef readonly i64 n_parameters
+    cdef readonly i64 n_outputs
+    cdef readonly object dtype
+    cdef tuple bound  # keeps the arrays of the problem alive
+    cdef i64 n_rows, n_bound
+
+    def __init__(self, layer_sizes, activation, dtype):
+        cdef vector[i64] sizes = layer_sizes
+        cdef int index = ACTIVATIONS[activation]
+        self.layer_sizes = tuple(layer_sizes)
+        self.dtype = np.dtype(dtype)
+        self.n_outputs = sizes.back()
+        self.n_parameters = sum((i + 1) * o for i, o in zip(layer_sizes[:-1], layer_sizes[1:]))
+        if self.dtype == np.float32:
+            self.c.reset(new CNetwork[float](sizes, index, <void*> sgemm))
+        elif self.dtype == np.float64:
+            self.c.reset(new CNetwork[double](sizes, index, <void*> dgemm))
+        else:
+            raise ValueError(f"dtype must be float32 or float64, got {self.dtype}")
+
+    def bind(self, X, cnp.ndarray y, sample_weight, LossKernel loss, rows=None):
+        """Set the training data: X dense or CSR, y of shape (n, columns), sample_weight of shape (n,) or None.
+
+        rows names those to train on; None is all.
+        """
+        cdef Problem problem
+        self._view(X, &problem.x)
+        problem.rows = NULL
+        problem.n_rows = X.shape[0]
+        if rows is not None:
+            problem.rows = _rows(rows, X.shape[0])
+            problem.n_rows = rows.shape[0]
+        problem.y = self._data(y, (X.shape[0], y.shape[1]))
+        problem.y_columns = y.shape[1]
+        problem.sample_weight = NULL
+        if sample_weight is not None:
+            problem.sample_weight = self._data(sample_weight, (X.shape[0],))
+        problem.loss = loss.c
+        self.c.get().bind(problem)
+        self.n_rows = X.shape[0]
+        self.n_bound = problem.n_rows
+        self.bound = (X, y, sample_weight, loss, rows)
+
+    def forward(self, weights, intercepts, X, rows=None):
+        """Raw predictions, shape (n, layer_sizes[-1]), of all rows or of those named.
+
+        weights and intercepts are lists of C-contiguous arrays, one of each per layer.
+        """
+        cdef FeatureView view
+        cdef const i64* rows_pointer = NULL
+        cdef i64 n = X.shape[0]
+        cdef vector[const void*] weight_pointers, intercept_pointers
+        if not len(weights) == len(intercepts) == len(self.layer_sizes) - 1:
+            raise ValueError("expected one matrix and one vector per layer")
+        for i, (w, b) in enumerate(zip(weights, intercepts)):
+            weight_pointers.push_back(self._data(w, self.layer_sizes[i:i + 2]))
+            intercept_pointers.push_back(self._data(b, self.layer_sizes[i + 1:i + 2]))
+        self._view(X, &view)
+        if rows is not None:
+            rows_pointer = _rows(rows, X.shape[0])
+            n = rows.shape[0]
+        out = np.empty((n, self.n_outputs), dtype=self.dtype)
+        cdef void* out_pointer = cnp.PyArray_DATA(<cnp.ndarray> out)
+        with nogil:
+            self.c.get().forward(weight_pointers.data(), intercept_pointers.data(), view, rows_pointer, n, out_pointer)
+        return out
+
+    def value_and_gradient(self, theta, gradient):
+        """Mean loss over the bound data; its gradient in theta is written to gradient."""
+        cdef void* theta_pointer = self._data(theta, (self.n_parameters,))
+        cdef void* gradient_pointer = self._writable(gradient)
+        cdef Poll poll = poll_of_this_thread()
+        cdef double value = 0
+        cdef int status
+        self._require_bound()
+        with nogil:
+            status = self.c.get().value_and_gradient(theta_pointer, gradient_pointer, poll, &value)
+        raise_interruption(status)
+        return value
+
+    def run_epoch(self, theta, rows, i64 batch_size, UpdateRule rule, double rate_start, double rate_end,
+                  LayerPenalties penalties):
+        """One pass over the bound data in batches, updating theta in place.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n_parameters,)
+        rows : int64 ndarray or None
+            Order in which the rows are visited; None is the order that they were bound in.
+        batch_size : int
+        rule : UpdateRule
+            Its state is updated in place.
+        rate_start, rate_end : float
+            The learning rate moves linearly from the one to the other over the batches.
+        penalties : LayerPenalties
+
+        Returns
+        -------
+        data_loss, penalty : float
+            Means over the epoch, each batch taken at its own theta.
+        finite : bool
+            False if a loss or a parameter became infinite or NaN; the epoch then ended there.
+        """
+        cdef EpochPlan plan
+        cdef EpochResult result
+        cdef Poll poll = poll_of_this_thread()
+        cdef int status
+        cdef void* theta_pointer = self._writable(theta)
+        self._require_bound()
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if <i64> penalties.c.size() != len(self.layer_sizes) - 1:
+            raise ValueError("penalties must have one term per weight matrix")
+        plan.rows = NULL
+        plan.n = self.n_bound
+        if rows is not None:
+            plan.rows = _rows(rows, self.n_rows)
+            plan.n = rows.shape[0]
+        elif self.n_bound != self.n_rows:
+            raise ValueError("rows must be given where only some of them are bound")
+        plan.batch_size = min(batch_size, plan.n)
+        plan.rule = rule.parameters
+        plan.first = self._writable(rule.first)
+        plan.second = NULL if rule.second is None else self._writable(rule.second)
+        plan.steps_done = rule.steps_done
+        plan.rate_start = rate_start
+        plan.rate_end = rate_end
+        plan.penalties = penalties.c.data()
+        with nogil:
+            status = self.c.get().run_epoch(theta_pointer, plan, poll, &result)
+        raise_interruption(status)
+        rule.steps_done += result.steps
+        return result.data_loss, result.penalty, status == FINISHED
+
+    def penalty(self, theta, LayerPenalties penalties):
+        """Sum over the layers of strength * Omega."""
+        return self.c.get().penalty(self._data(theta, (self.n_parameters,)), penalties.c.data())
+
+    cdef int _require_bound(self) except -1:
+        if self.bound is None:
+            raise RuntimeError("bind the training data first")
+        return 0
+
+    cdef void* _data(self, array, shape) except NULL:
+        if not isinstance(array, np.ndarray) or array.dtype != self.dtype or array.shape != shape:
+            raise ValueError(f"expected a {self.dtype} array of shape {shape}")
+        if not array.flags.c_contiguous:
+            raise ValueError("expected a C-contiguous array")
+        return cnp.PyArray_DATA(<cnp.ndarray> array)
+
+    cdef void* _writable(self, array) except NULL:
+        cdef void* pointer = self._data(array, (self.n_parameters,))
+        if not array.flags.writeable:
+            raise ValueError("expected a writable array")
+        return pointer
+
+    cdef int _view(self, X, FeatureView* view) except -1:
+        if X.ndim != 2 or X.shape[1] != self.layer_sizes[0] or X.dtype != self.dtype:
+            raise ValueError(f"X must be {self.dtype} with {self.layer_sizes[0]} columns")
+        itemsize = self.dtype.itemsize
+        if isinstance(X, np.ndarray):
+            if (X.shape[1] > 1 and X.strides[1] != itemsize) or X.strides[0] % itemsize:
+                raise ValueError("the elements of a row of X must be contiguous")
+            view.values = cnp.PyArray_DATA(<cnp.ndarray> X)
+            view.row_stride = X.strides[0] // itemsize
+            return 0
+        if X.indices.dtype != X.indptr.dtype or X.indices.dtype not in (np.int32, np.int64):
+            raise ValueError("indices and indptr of X must both be int32 or both int64")
+        for part in (X.data, X.indices, X.indptr):
+            if not part.flags.c_contiguous:
+                raise ValueError("the arrays of X must be contiguous")
+        view.values = cnp.PyArray_DATA(<cnp.ndarray> X.data)
+        view.indices = cnp.PyArray_DATA(<cnp.ndarray> X.indices)
+        view.row_starts = cnp.PyArray_DATA(<cnp.ndarray> X.indptr)
+        view.wide_indices = X.indices.dtype == np.int64
+        return 0
+
+
+cdef const i64* _rows(rows, i64 n_rows) except NULL:
+    if not isinstance(rows, np.ndarray) or rows.dtype != np.int64 or rows.ndim != 1 or not rows.flags.c_contiguous:
+        raise ValueError("rows must be a contiguous vector of int64")
+    if rows.shape[0] == 0 or rows.min() < 0 or rows.max() >= n_rows:
+        raise ValueError(f"rows must not be empty and lie in [0, {n_rows})")
+    return <const i64*> cnp.PyArray_DATA(<cnp.ndarray> rows)
+
+
+def gemm_seconds(layer_sizes, i64 batch_size, dtype, i64 repeats):
+    """Seconds that the matrix products of one training step take by themselves, on warm buffers (for benchmarks)."""
+    cdef Network network = Network(tuple(layer_sizes), "relu", dtype)
+    cdef double seconds
+    with single_thread:
+        seconds = network.c.get().gemm_seconds(batch_size, repeats)
+    return seconds

@@ -1,0 +1,40 @@
+// The table's functions under names of their own, for Cython, which cannot call through a table of a fused type.
+#pragma once
+#include "kernels.hpp"
+
+namespace sknormnet {
+
+template <class T> void bias_activation(int activation, T* z, const T* bias, i64 rows, i64 columns) {
+    kernels<T>().bias_activation[activation](z, bias, rows, columns);
+}
+
+template <class T>
+void activation_backward(int activation, const T* a, T* delta, T* sums, i64 rows, i64 columns) {
+    kernels<T>().activation_backward[activation](a, delta, sums, rows, columns);
+}
+
+template <class T> void* loss_function(int loss) { return reinterpret_cast<void*>(kernels<T>().losses[loss]); }
+
+template <class T> void logistic(const T* x, T* out, i64 n) { kernels<T>().logistic(x, out, n); }
+template <class T> void log_logistic(const T* x, T* out, i64 n) { kernels<T>().log_logistic(x, out, n); }
+template <class T> void softmax(const T* x, T* out, i64 rows, i64 columns) {
+    kernels<T>().softmax(x, out, rows, columns);
+}
+template <class T> void log_softmax(const T* x, T* out, i64 rows, i64 columns) {
+    kernels<T>().log_softmax(x, out, rows, columns);
+}
+
+template <class T> double penalty_value(const T* w, i64 n, double l1, double l2) {
+    return kernels<T>().penalty_value(w, n, l1, l2);
+}
+template <class T> void penalty_prox(const T* v, T* out, i64 n, double l1, double l2) {
+    kernels<T>().penalty_prox(v, out, n, l1, l2);
+}
+template <class T> void penalty_subgradient(const T* w, T* out, i64 n, double l1, double l2) {
+    kernels<T>().penalty_subgradient(w, out, n, l1, l2);
+}
+template <class T> void penalty_residual(const T* w, const T* gradient, T* out, i64 n, double l1, double l2) {
+    kernels<T>().penalty_residual(w, gradient, out, n, l1, l2);
+}
+
+}  // namespace sknormnet

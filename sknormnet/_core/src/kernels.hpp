@@ -1,0 +1,73 @@
+// The table of elementwise kernels that each instruction set fills in; data only, so that nothing leaks to the linker.
+#pragma once
+#include <cstdint>
+
+namespace sknormnet {
+
+using i64 = std::int64_t;
+
+enum Activation : int { IDENTITY, RELU, TANH, LOGISTIC, N_ACTIVATIONS };
+enum LossId : int { SQUARED_ERROR, LOG_LOSS, N_LOSSES };
+
+// Sum over the rows of sample_weight * loss, and gradient = scale * sample_weight * d loss / d raw, which may
+// overwrite raw. y has y_columns columns, raw and gradient have raw_columns; sample_weight may be null (all ones).
+// context belongs to losses that are written in Python; built-in losses ignore it.
+template <class T>
+using LossFunction = double (*)(void* context, const T* y, i64 y_columns, const T* raw, i64 rows, i64 raw_columns,
+                                const T* sample_weight, T scale, T* gradient);
+
+// rho(t) = l1*|t| + l2*t^2/2 with the strength multiplied in; smooth: l2 joins the gradient, otherwise both are
+// taken by the prox.
+struct Elementwise {
+    double l1, l2;
+    bool smooth;
+};
+
+struct SgdStep {
+    double learning_rate, momentum;
+    bool nesterov;
+};
+
+struct AdamStep {
+    double rate;    // learning_rate * sqrt(1 - beta_2^t) / (1 - beta_1^t): multiplies the first moment
+    double metric;  // learning_rate * sqrt(1 - beta_2^t): the prox's step times (sqrt(v) + epsilon)
+    double beta_1, beta_2, epsilon;
+};
+
+template <class T> struct KernelTable {
+    // z <- activation(z + bias), row by row
+    void (*bias_activation[N_ACTIVATIONS])(T* z, const T* bias, i64 rows, i64 columns);
+    // delta <- delta * activation'(.), from the activation's value a; column sums of the result are added to sums
+    void (*activation_backward[N_ACTIVATIONS])(const T* a, T* delta, T* sums, i64 rows, i64 columns);
+    void (*column_sums)(const T* delta, T* sums, i64 rows, i64 columns);  // added to sums
+
+    LossFunction<T> losses[N_LOSSES];
+    void (*logistic)(const T* x, T* out, i64 n);
+    void (*log_logistic)(const T* x, T* out, i64 n);
+    void (*softmax)(const T* x, T* out, i64 rows, i64 columns);
+    void (*log_softmax)(const T* x, T* out, i64 rows, i64 columns);
+
+    // One pass over a segment of theta: gradient of a smooth penalty, update, prox. They return the penalty of w as it
+    // was before. state is the velocity, or for Nesterov's step with a prox the point x (theta holds z).
+    double (*sgd)(T* w, const T* gradient, T* state, i64 n, const SgdStep& step, const Elementwise& penalty);
+    double (*adam)(T* w, const T* gradient, T* first, T* second, i64 n, const AdamStep& step,
+                   const Elementwise& penalty);
+
+    double (*penalty_value)(const T* w, i64 n, double l1, double l2);
+    void (*penalty_prox)(const T* v, T* out, i64 n, double l1, double l2);  // strengths times step
+    void (*penalty_subgradient)(const T* w, T* out, i64 n, double l1, double l2);
+    void (*penalty_residual)(const T* w, const T* gradient, T* out, i64 n, double l1, double l2);
+    void (*add_scaled)(T* out, const T* x, i64 n, T factor);  // out += factor * x
+    i64 (*count_nonzero)(const T* w, i64 n);
+    bool (*all_finite)(const T* w, i64 n);
+
+    // Products with a vector, for layers of one output, where a matrix product does not pay.
+    void (*matrix_vector)(const T* a, i64 stride, const T* w, T* out, i64 rows, i64 columns);
+    void (*vector_matrix)(const T* a, i64 stride, const T* d, T* out, i64 rows, i64 columns, bool accumulate);
+    void (*outer)(const T* d, const T* w, T* out, i64 rows, i64 columns);
+};
+
+template <class T> const KernelTable<T>& kernels();  // the widest instruction set that this machine has
+const char* instruction_set();
+
+}  // namespace sknormnet

@@ -1,0 +1,370 @@
+// A multilayer perceptron over one contiguous theta = [W1, b1, W2, b2, ...]: forward, gradient and whole epochs.
+// Every buffer is allocated by reserve(); nothing is allocated in a loop over batches.
+#pragma once
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "blas.hpp"
+#include "buffer.hpp"
+#include "features.hpp"
+#include "flush_to_zero.hpp"
+#include "kernels.hpp"
+#include "rules.hpp"
+
+namespace sknormnet {
+
+enum Status : int { FINISHED = 0, NOT_FINITE = 1, INTERRUPTED = -1 };
+
+using Poll = int (*)();  // non-zero: stop, an exception is set
+
+struct LayerPenalty {
+    Elementwise weights, intercepts;
+};
+
+struct LossKernel {
+    void* float_function = nullptr;
+    void* double_function = nullptr;
+    void* context = nullptr;
+};
+
+struct Problem {  // the training data, untyped
+    FeatureView x;
+    const i64* rows = nullptr;  // those to train on; null: all
+    i64 n_rows = 0;             // how many to train on
+    const void* y = nullptr;
+    i64 y_columns = 0;
+    const void* sample_weight = nullptr;
+    LossKernel loss;
+};
+
+struct EpochPlan {
+    const i64* rows = nullptr;  // the order in which rows are visited; null: 0, 1, 2, ...
+    i64 n = 0;
+    i64 batch_size = 0;
+    RuleParameters rule;
+    void* first = nullptr;
+    void* second = nullptr;
+    i64 steps_done = 0;
+    double rate_start = 0, rate_end = 0;  // the learning rate moves linearly from one to the other
+    const LayerPenalty* penalties = nullptr;
+};
+
+struct EpochResult {
+    double data_loss = 0;  // mean over rows
+    double penalty = 0;    // mean over batches, each as long as its rows
+    i64 steps = 0;
+};
+
+class NetworkBase {  // what Cython sees; arrays are of the network's dtype
+  public:
+    virtual ~NetworkBase() = default;
+    virtual void bind(const Problem& problem) = 0;
+    virtual void reserve(i64 rows) = 0;
+    // weights[l] and intercepts[l] of each layer, apart: a fitted model's arrays need not be one theta.
+    virtual int forward(const void* const* weights, const void* const* intercepts, const FeatureView& x,
+                        const i64* rows, i64 n, void* out) = 0;
+    virtual int value_and_gradient(const void* theta, void* gradient, Poll poll, double* value) = 0;
+    virtual int run_epoch(void* theta, const EpochPlan& plan, Poll poll, EpochResult* result) = 0;
+    virtual double penalty(const void* theta, const LayerPenalty* penalties) = 0;
+    virtual double gemm_seconds(i64 rows, i64 repeats) = 0;
+};
+
+template <class T> class Network final : public NetworkBase {
+  public:
+    Network(const std::vector<i64>& layer_sizes, int activation, void* gemm)
+        : sizes_(layer_sizes), n_layers_(static_cast<i64>(layer_sizes.size()) - 1), table_(kernels<T>()),
+          products_(reinterpret_cast<Gemm<T>>(gemm), table_), activation_(activation) {
+        i64 offset = 0;
+        i64 total_width = sizes_[0];
+        for (i64 l = 0; l < n_layers_; ++l) {
+            offsets_.push_back(offset);
+            offset += (sizes_[l] + 1) * sizes_[l + 1];
+            largest_layer_ = std::max(largest_layer_, (sizes_[l] + 1) * sizes_[l + 1]);
+            widest_ = std::max(widest_, sizes_[l + 1]);
+            total_width += sizes_[l + 1];
+        }
+        n_parameters_ = offset;
+        weights_.resize(n_layers_);
+        intercepts_.resize(n_layers_);
+        // Full passes over the data run in blocks whose activations stay in the second-level cache.
+        block_rows_ = std::clamp<i64>((i64(1) << 18) / total_width, 64, 2048);
+    }
+
+    void bind(const Problem& problem) override {
+        problem_ = problem;
+        loss_ = reinterpret_cast<LossFunction<T>>(sizeof(T) == sizeof(float) ? problem.loss.float_function
+                                                                             : problem.loss.double_function);
+    }
+
+    void reserve(i64 rows) override {
+        if (rows <= reserved_) return;
+        outputs_.clear();
+        for (i64 l = 0; l < n_layers_; ++l) outputs_.emplace_back(rows * sizes_[l + 1]);
+        for (Buffer<T>& delta : deltas_) delta = Buffer<T>(rows * widest_);
+        y_ = Buffer<T>(rows * std::max<i64>(problem_.y_columns, 1));
+        weight_ = Buffer<T>(rows);
+        gathered_ = Buffer<T>();
+        gathered_rows_ = 0;
+        for (Buffer<T>& sums : bias_sums_) sums = Buffer<T>(widest_);
+        reserved_ = rows;
+    }
+
+    int forward(const void* const* weights, const void* const* intercepts, const FeatureView& view, const i64* rows,
+                i64 n, void* out) override {
+        const FlushToZero flush;
+        const Features<T> x(view, sizes_[0], table_);
+        const i64 k = sizes_[n_layers_];
+        reserve(std::min(n, block_rows_));
+        for (i64 l = 0; l < n_layers_; ++l) {
+            weights_[l] = static_cast<const T*>(weights[l]);
+            intercepts_[l] = static_cast<const T*>(intercepts[l]);
+        }
+        for (i64 start = 0; start < n; start += block_rows_) {
+            const i64 block = std::min(block_rows_, n - start);
+            forward_block(x, rows, start, block);
+            std::memcpy(static_cast<T*>(out) + start * k, outputs_[n_layers_ - 1].data(),
+                        static_cast<std::size_t>(block * k) * sizeof(T));
+        }
+        return FINISHED;
+    }
+
+    // Mean loss over the bound data, in blocks of rows; the gradient is overwritten.
+    int value_and_gradient(const void* theta_, void* gradient_, Poll poll, double* value) override {
+        const FlushToZero flush;
+        const T* theta = static_cast<const T*>(theta_);
+        T* gradient = static_cast<T*>(gradient_);
+        point_into(theta);
+        const Features<T> x(problem_.x, sizes_[0], table_);
+        const i64 n = problem_.n_rows;
+        reserve(std::min(n, block_rows_));
+        Clock clock(poll, operations_per_row() * block_rows_);
+        double total = 0;
+        for (i64 start = 0; start < n; start += block_rows_) {
+            const i64 block = std::min(block_rows_, n - start);
+            forward_block(x, problem_.rows, start, block);
+            total += loss_block(problem_.rows, start, block, T(1) / static_cast<T>(n));
+            backward_block(x, problem_.rows, start, block, start > 0, [&](i64 l) { return gradient + offsets_[l]; },
+                           [](i64, T*) {});
+            if (clock.interrupted()) return INTERRUPTED;
+        }
+        *value = total / static_cast<double>(n);
+        return FINISHED;
+    }
+
+    int run_epoch(void* theta_, const EpochPlan& plan, Poll poll, EpochResult* result) override {
+        const FlushToZero flush;
+        T* theta = static_cast<T*>(theta_);
+        point_into(theta);
+        const Features<T> x(problem_.x, sizes_[0], table_);
+        reserve(std::min(plan.n, plan.batch_size));
+        if (layer_gradient_.data() == nullptr) layer_gradient_ = Buffer<T>(largest_layer_);
+        Rule<T> rule(plan.rule, static_cast<T*>(plan.first), static_cast<T*>(plan.second), plan.steps_done, table_);
+        Clock clock(poll, operations_per_row() * plan.batch_size);
+        const i64 n_batches = (plan.n + plan.batch_size - 1) / plan.batch_size;
+        double penalty = 0;
+        *result = EpochResult();
+        for (i64 i = 0; i < n_batches; ++i) {
+            const i64 start = i * plan.batch_size;
+            const i64 size = std::min(plan.batch_size, plan.n - start);
+            forward_block(x, plan.rows, start, size);
+            const double loss = loss_block(plan.rows, start, size, T(1) / static_cast<T>(size));
+            if (!std::isfinite(loss)) return NOT_FINITE;
+            rule.begin_step(plan.rate_start + (plan.rate_end - plan.rate_start) * static_cast<double>(i) /
+                                                  static_cast<double>(n_batches));
+            double batch_penalty = 0;
+            backward_block(x, plan.rows, start, size, false, [&](i64) { return layer_gradient_.data(); },
+                           [&](i64 l, T* gradient) {
+                               batch_penalty += update_layer(theta, gradient, l, rule, plan.penalties[l]);
+                           });
+            result->data_loss += loss;
+            penalty += batch_penalty * static_cast<double>(size);
+            ++result->steps;
+            if (clock.interrupted()) return INTERRUPTED;
+        }
+        result->data_loss /= static_cast<double>(plan.n);
+        result->penalty = penalty / static_cast<double>(plan.n);
+        return table_.all_finite(theta, n_parameters_) ? FINISHED : NOT_FINITE;
+    }
+
+    double penalty(const void* theta_, const LayerPenalty* penalties) override {
+        const T* theta = static_cast<const T*>(theta_);
+        double total = 0;
+        for (i64 l = 0; l < n_layers_; ++l) {
+            const T* w = theta + offsets_[l];
+            const Elementwise &a = penalties[l].weights, &b = penalties[l].intercepts;
+            total += table_.penalty_value(w, weights_of(l), a.l1, a.l2);
+            total += table_.penalty_value(w + weights_of(l), sizes_[l + 1], b.l1, b.l2);
+        }
+        return total;
+    }
+
+    // Seconds that the matrix products of one step take by themselves, on warm buffers; for benchmarks.
+    double gemm_seconds(i64 rows, i64 repeats) override {
+        const FlushToZero flush;
+        reserve(rows);
+        Buffer<T> theta(n_parameters_), input(rows * sizes_[0]), gradient(largest_layer_);
+        std::fill_n(theta.data(), n_parameters_, T(0.01));
+        std::fill_n(input.data(), rows * sizes_[0], T(0.5));
+        std::fill_n(deltas_[0].data(), rows * widest_, T(0.5));
+        const auto begin = std::chrono::steady_clock::now();
+        for (i64 r = 0; r < repeats; ++r) {
+            for (i64 l = 0; l < n_layers_; ++l) {
+                const T* a = l == 0 ? input.data() : outputs_[l - 1].data();
+                products_.forward(a, sizes_[l], theta.data() + offsets_[l], outputs_[l].data(), rows, sizes_[l],
+                                  sizes_[l + 1]);
+            }
+            for (i64 l = n_layers_ - 1; l >= 0; --l) {
+                const T* a = l == 0 ? input.data() : outputs_[l - 1].data();
+                if (l > 0) {
+                    products_.backward(deltas_[0].data(), theta.data() + offsets_[l], deltas_[1].data(), rows,
+                                       sizes_[l], sizes_[l + 1]);
+                }
+                products_.weight_gradient(a, sizes_[l], deltas_[0].data(), gradient.data(), rows, sizes_[l],
+                                          sizes_[l + 1], false);
+            }
+        }
+        const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
+        return elapsed.count() / static_cast<double>(repeats);
+    }
+
+  private:
+    // Asks Python for signals about every 50 ms; looks at the time only after some work, which is cheaper.
+    class Clock {
+      public:
+        Clock(Poll poll, double operations_per_call)
+            : poll_(poll), calls_between_looks_(std::max<i64>(1, static_cast<i64>(1e7 / operations_per_call))) {}
+
+        bool interrupted() {
+            if (poll_ == nullptr || ++calls_ < calls_between_looks_) return false;
+            calls_ = 0;
+            const auto now = std::chrono::steady_clock::now();
+            if (now - last_ < std::chrono::milliseconds(50)) return false;
+            last_ = now;
+            const KeepDenormals keep;
+            return poll_() != 0;
+        }
+
+      private:
+        Poll poll_;
+        i64 calls_between_looks_, calls_ = 0;
+        std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+    };
+
+    i64 weights_of(i64 l) const { return sizes_[l] * sizes_[l + 1]; }
+    double operations_per_row() const { return 6.0 * static_cast<double>(n_parameters_) + 1; }
+
+    void point_into(const T* theta) {
+        for (i64 l = 0; l < n_layers_; ++l) {
+            weights_[l] = theta + offsets_[l];
+            intercepts_[l] = weights_[l] + weights_of(l);
+        }
+    }
+
+    void forward_block(const Features<T>& x, const i64* rows, i64 start, i64 n) {
+        if (x.needs_gather(rows)) {
+            if (gathered_rows_ < n) {
+                gathered_ = Buffer<T>(reserved_ * sizes_[0]);
+                gathered_rows_ = reserved_;
+            }
+            x.gather(rows, start, n, gathered_.data());
+            input_ = gathered_.data();
+            input_stride_ = sizes_[0];
+        } else if (!x.sparse()) {
+            input_ = x.row(start);
+            input_stride_ = x.row_stride();
+        }
+        for (i64 l = 0; l < n_layers_; ++l) {
+            const T* w = weights_[l];
+            T* out = outputs_[l].data();
+            if (l == 0 && x.sparse()) {
+                x.sparse_forward(rows, start, n, w, out, sizes_[1]);
+            } else if (l == 0) {
+                products_.forward(input_, input_stride_, w, out, n, sizes_[0], sizes_[1]);
+            } else {
+                products_.forward(outputs_[l - 1].data(), sizes_[l], w, out, n, sizes_[l], sizes_[l + 1]);
+            }
+            table_.bias_activation[l + 1 < n_layers_ ? activation_ : IDENTITY](out, intercepts_[l], n, sizes_[l + 1]);
+        }
+    }
+
+    // Weighted sum of losses over the block; leaves scale * gradient in raw in deltas_[0].
+    double loss_block(const i64* rows, i64 start, i64 n, T scale) {
+        const i64 columns = problem_.y_columns;
+        const T* y = static_cast<const T*>(problem_.y);
+        const T* weight = static_cast<const T*>(problem_.sample_weight);
+        if (rows == nullptr) {
+            y += start * columns;
+            if (weight != nullptr) weight += start;
+        } else {
+            for (i64 i = 0; i < n; ++i) {
+                for (i64 j = 0; j < columns; ++j) y_.data()[i * columns + j] = y[rows[start + i] * columns + j];
+            }
+            y = y_.data();
+            if (weight != nullptr) {
+                for (i64 i = 0; i < n; ++i) weight_.data()[i] = weight[rows[start + i]];
+                weight = weight_.data();
+            }
+        }
+        return loss_(problem_.loss.context, y, columns, outputs_[n_layers_ - 1].data(), n, sizes_[n_layers_], weight,
+                     scale, deltas_[0].data());
+    }
+
+    // From the top layer down: the delta below (with the old weights), then this layer's gradient, then `done`, which
+    // may update the layer at once, while its gradient is in the cache.
+    template <class Where, class Done>
+    void backward_block(const Features<T>& x, const i64* rows, i64 start, i64 n, bool accumulate,
+                        const Where& where, const Done& done) {
+        T* delta = deltas_[0].data();
+        T* below = deltas_[1].data();
+        T* sums = bias_sums_[0].data();
+        T* sums_below = bias_sums_[1].data();
+        std::fill_n(sums, sizes_[n_layers_], T(0));
+        table_.column_sums(delta, sums, n, sizes_[n_layers_]);
+        for (i64 l = n_layers_ - 1; l >= 0; --l) {
+            const i64 fan_in = sizes_[l], fan_out = sizes_[l + 1];
+            T* gradient = where(l);
+            if (l > 0) {
+                products_.backward(delta, weights_[l], below, n, fan_in, fan_out);
+                std::fill_n(sums_below, fan_in, T(0));
+                table_.activation_backward[activation_](outputs_[l - 1].data(), below, sums_below, n, fan_in);
+                products_.weight_gradient(outputs_[l - 1].data(), fan_in, delta, gradient, n, fan_in, fan_out, accumulate);
+            } else if (x.sparse()) {
+                x.sparse_weight_gradient(rows, start, n, delta, gradient, fan_out, accumulate);
+            } else {
+                products_.weight_gradient(input_, input_stride_, delta, gradient, n, fan_in, fan_out, accumulate);
+            }
+            T* intercepts = gradient + weights_of(l);
+            if (!accumulate) std::fill_n(intercepts, fan_out, T(0));
+            table_.add_scaled(intercepts, sums, fan_out, T(1));
+            done(l, gradient);
+            std::swap(delta, below);
+            std::swap(sums, sums_below);
+        }
+    }
+
+    double update_layer(T* theta, const T* gradient, i64 l, const Rule<T>& rule, const LayerPenalty& penalty) const {
+        const i64 weights = weights_of(l), intercepts = sizes_[l + 1];
+        return rule.update(theta, gradient, offsets_[l], weights, penalty.weights) +
+               rule.update(theta, gradient + weights, offsets_[l] + weights, intercepts, penalty.intercepts);
+    }
+
+    std::vector<i64> sizes_, offsets_;
+    i64 n_layers_, n_parameters_ = 0, largest_layer_ = 0, widest_ = 1, block_rows_ = 0, reserved_ = 0;
+    const KernelTable<T>& table_;
+    Products<T> products_;
+    int activation_;
+    Problem problem_;
+    LossFunction<T> loss_ = nullptr;
+
+    std::vector<const T*> weights_, intercepts_;  // of the layers, wherever they lie
+    std::vector<Buffer<T>> outputs_;  // activations of each layer; the last holds raw
+    Buffer<T> deltas_[2], bias_sums_[2], y_, weight_, gathered_, layer_gradient_;
+    i64 gathered_rows_ = 0;
+    const T* input_ = nullptr;
+    i64 input_stride_ = 0;
+};
+
+}  // namespace sknormnet

@@ -1,0 +1,50 @@
+// Update rules: what a step does to a segment of theta, with the prox inside the iteration.
+#pragma once
+#include <cmath>
+
+#include "kernels.hpp"
+
+namespace sknormnet {
+
+enum RuleKind : int { SGD, ADAM };
+
+struct RuleParameters {
+    int kind = SGD;
+    double momentum = 0;
+    bool nesterov = false;
+    double beta_1 = 0, beta_2 = 0, epsilon = 0;
+};
+
+template <class T> class Rule {
+  public:
+    // first and second have theta's length: velocity (or Nesterov's x) for sgd, the moments for adam.
+    Rule(const RuleParameters& p, T* first, T* second, i64 steps_done, const KernelTable<T>& table)
+        : p_(p), first_(first), second_(second), power_1_(std::pow(p.beta_1, static_cast<double>(steps_done))),
+          power_2_(std::pow(p.beta_2, static_cast<double>(steps_done))), table_(&table) {}
+
+    void begin_step(double learning_rate) {
+        if (p_.kind == SGD) {
+            sgd_ = {learning_rate, p_.momentum, p_.nesterov};
+            return;
+        }
+        power_1_ *= p_.beta_1;
+        power_2_ *= p_.beta_2;
+        const double metric = learning_rate * std::sqrt(1 - power_2_);
+        adam_ = {metric / (1 - power_1_), metric, p_.beta_1, p_.beta_2, p_.epsilon};
+    }
+
+    double update(T* theta, const T* gradient, i64 offset, i64 n, const Elementwise& penalty) const {
+        if (p_.kind == SGD) return table_->sgd(theta + offset, gradient, first_ + offset, n, sgd_, penalty);
+        return table_->adam(theta + offset, gradient, first_ + offset, second_ + offset, n, adam_, penalty);
+    }
+
+  private:
+    RuleParameters p_;
+    T *first_, *second_;
+    double power_1_, power_2_;
+    const KernelTable<T>* table_;
+    SgdStep sgd_{};
+    AdamStep adam_{};
+};
+
+}  // namespace sknormnet

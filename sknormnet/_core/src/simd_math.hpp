@@ -1,0 +1,129 @@
+// Branch-free exp, log1p, tanh and logistic for float and double.
+//
+// Every function is straight-line code, so that a loop over it vectorises for whatever instruction set its
+// translation unit is compiled for. Included only by kernels_impl.hpp, inside an anonymous namespace: nothing here
+// may have external linkage (see ../README.md).
+//
+// Method: x = n*ln(2) + r with |r| <= ln(2)/2 (Cody and Waite's two-part ln(2)), Taylor's polynomial in r, and the
+// exponent n put together from bits. Adding `round_magic` rounds to the nearest integer and leaves it in the low bits.
+
+template <class T> struct Format;
+
+template <> struct Format<float> {
+    using Bits = int32_t;
+    using UnsignedBits = uint32_t;
+    static constexpr int mantissa_bits = 23;
+    static constexpr Bits exponent_bias = 127;
+    static constexpr float round_magic = 12582912.0f;  // 1.5 * 2^23
+    static constexpr float log2_e = 1.44269504088896341f;
+    static constexpr float ln_2_high = 0.693359375f;  // few mantissa bits: n * ln_2_high is exact
+    static constexpr float ln_2_low = -2.12194440054690583e-4f;
+    static constexpr float exp_overflow = 89.0f;
+    static constexpr float exp_underflow = -104.0f;
+    static constexpr float tanh_saturation = 9.5f;  // tanh rounds to 1 from here on
+    static constexpr int exp_degree = 7;            // Taylor terms for |r| <= ln(2)/2
+    static constexpr int atanh_terms = 8;           // series terms for |s| <= 1/3
+};
+
+template <> struct Format<double> {
+    using Bits = int64_t;
+    using UnsignedBits = uint64_t;
+    static constexpr int mantissa_bits = 52;
+    static constexpr Bits exponent_bias = 1023;
+    static constexpr double round_magic = 6755399441055744.0;  // 1.5 * 2^52
+    static constexpr double log2_e = 1.44269504088896340736;
+    static constexpr double ln_2_high = 6.93145751953125e-1;
+    static constexpr double ln_2_low = 1.42860682030941723212e-6;
+    static constexpr double exp_overflow = 710.0;
+    static constexpr double exp_underflow = -746.0;
+    static constexpr double tanh_saturation = 20.0;
+    static constexpr int exp_degree = 13;
+    static constexpr int atanh_terms = 17;
+};
+
+template <class T> inline typename Format<T>::Bits to_bits(T x) {
+    typename Format<T>::Bits bits;
+    memcpy(&bits, &x, sizeof(x));
+    return bits;
+}
+
+template <class T> inline T from_bits(typename Format<T>::UnsignedBits bits) {
+    T x;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
+}
+
+inline float square_root(float x) { return sqrtf(x); }
+inline double square_root(double x) { return sqrt(x); }
+
+template <class T> inline T absolute(T x) { return x < 0 ? -x : x; }
+
+template <class T> inline T clamp(T x, T low, T high) {  // NaN stays NaN
+    x = x < low ? low : x;
+    return x > high ? high : x;
+}
+
+template <class T> inline T power_of_two(typename Format<T>::Bits n) {
+    using F = Format<T>;
+    return from_bits<T>(static_cast<typename F::UnsignedBits>(n + F::exponent_bias) << F::mantissa_bits);
+}
+
+constexpr double inverse_factorial(int k) { return k <= 1 ? 1.0 : inverse_factorial(k - 1) / k; }
+
+// sum_{j >= k} r^(j - k) / j!
+template <class T, int k> inline T exp_series(T r) {
+    constexpr T coefficient = static_cast<T>(inverse_factorial(k));
+    if constexpr (k == Format<T>::exp_degree) {
+        return coefficient;
+    } else {
+        return exp_series<T, k + 1>(r) * r + coefficient;
+    }
+}
+
+// sum_{j >= k} u^(j - k) / (2j + 1)
+template <class T, int k> inline T atanh_series(T u) {
+    constexpr T coefficient = static_cast<T>(1.0 / (2 * k + 1));
+    if constexpr (k == Format<T>::atanh_terms - 1) {
+        return coefficient;
+    } else {
+        return atanh_series<T, k + 1>(u) * u + coefficient;
+    }
+}
+
+template <class T> inline T exponential(T x) {
+    using F = Format<T>;
+    x = clamp(x, F::exp_underflow, F::exp_overflow);
+    const T n_shifted = x * F::log2_e + F::round_magic;
+    const T n = n_shifted - F::round_magic;
+    const T r = (x - n * F::ln_2_high) - n * F::ln_2_low;
+    const T series = exp_series<T, 1>(r) * r + 1;
+    // Two factors, so that results below the normal range and overflow to infinity come out right.
+    const T half_shifted = n * T(0.5) + F::round_magic;
+    const auto n_bits = to_bits(n_shifted) - to_bits(F::round_magic);
+    const auto half_bits = to_bits(half_shifted) - to_bits(F::round_magic);
+    return series * power_of_two<T>(half_bits) * power_of_two<T>(n_bits - half_bits);
+}
+
+// log(1 + e) for e in [0, 1]: 2 atanh(e / (2 + e)).
+template <class T> inline T log1p_unit(T e) {
+    const T s = e / (2 + e);
+    return 2 * s * atanh_series<T, 0>(s * s);
+}
+
+// expm1(2|x|) / (expm1(2|x|) + 2), with expm1(y) = 2^n * expm1(r) + (2^n - 1).
+template <class T> inline T hyperbolic_tangent(T x) {
+    using F = Format<T>;
+    const T y = 2 * clamp(absolute(x), T(0), F::tanh_saturation);
+    const T n_shifted = y * F::log2_e + F::round_magic;
+    const T n = n_shifted - F::round_magic;
+    const T r = (y - n * F::ln_2_high) - n * F::ln_2_low;
+    const T scale = power_of_two<T>(to_bits(n_shifted) - to_bits(F::round_magic));
+    const T expm1 = exp_series<T, 1>(r) * r * scale + (scale - 1);
+    const T magnitude = expm1 / (expm1 + 2);
+    return x < 0 ? -magnitude : magnitude;
+}
+
+template <class T> inline T logistic_function(T x) {
+    const T e = exponential(-absolute(x));
+    return (x < 0 ? e : T(1)) / (1 + e);
+}

@@ -1,0 +1,115 @@
+"""The objective: network, loss, data and penalty terms as functions of theta. All that a solver sees."""
+
+from typing import Any
+
+import numpy as np
+
+from sknormnet._core.network import Network, UpdateRule
+from sknormnet.losses import Loss
+from sknormnet.plan import Plan
+
+
+class Objective:
+    """F(theta) = data loss + penalty.
+
+    The data loss is (1/n) * sum_i s_i * l(y_i, raw_i), with weights s of mean 1; the penalty is the sum over layers of
+    strength * Omega(W). Smooth terms join the gradient, the others are taken by `prox`.
+
+    Parameters
+    ----------
+    plan : Plan
+    activation : str
+    loss : Loss
+    X : ndarray or CSR of shape (n, n_features)
+        float32 or float64, the dtype of all arithmetic; rows contiguous.
+    y : ndarray of shape (n, n_targets)
+    sample_weight : ndarray of shape (n,) or None
+    rows : ndarray of int64, default=None
+        The rows that count; None is all.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        activation: str,
+        loss: Loss,
+        X: Any,
+        y: np.ndarray,
+        sample_weight: np.ndarray | None = None,
+        rows: np.ndarray | None = None,
+    ):
+        self.plan = plan
+        self.dtype = X.dtype
+        self.rows = rows
+        self.n_samples = X.shape[0] if rows is None else len(rows)
+        self._network = Network(plan.layer_sizes, activation, X.dtype)
+        self._network.bind(X, y, sample_weight, loss.kernel(), rows)
+        self._penalties = plan.layer_penalties()
+        self._weight_slices = plan.weight_slices()
+        terms = [(s, term.penalty, term.strength) for s, term in plan.penalized() if term.strength > 0]
+        self._smooth_terms = [term for term in terms if term[1].smooth]
+        self._proximal_terms = [term for term in terms if not term[1].smooth]
+
+    @property
+    def n_parameters(self) -> int:
+        return self.plan.n_parameters
+
+    def proximal_slices(self) -> list[slice]:
+        """The parts of theta whose penalty is taken by its prox."""
+        return [s for s, _, _ in self._proximal_terms]
+
+    def data_loss(self, theta: np.ndarray, gradient: np.ndarray) -> float:
+        """Data loss; its gradient overwrites `gradient`."""
+        return self._network.value_and_gradient(theta, gradient)
+
+    def penalty(self, theta: np.ndarray) -> float:
+        """Sum over layers of strength * Omega."""
+        return self._network.penalty(theta, self._penalties)
+
+    def add_smooth_penalty_gradient(self, theta: np.ndarray, gradient: np.ndarray) -> None:
+        """gradient += gradient of the smooth penalty terms."""
+        for s, penalty, strength in self._smooth_terms:
+            gradient[s] += penalty.subgradient(theta[s], strength)
+
+    def smooth_penalty(self, theta: np.ndarray) -> float:
+        """Value of the smooth penalty terms."""
+        return sum(penalty.value(theta[s], strength) for s, penalty, strength in self._smooth_terms)
+
+    def prox(self, theta: np.ndarray, step: float) -> None:
+        """theta <- argmin_u 0.5*||u - theta||^2 + step * (the non-smooth penalty terms of u)."""
+        for s, penalty, strength in self._proximal_terms:
+            theta[s] = penalty.prox(theta[s], step, strength)
+
+    def residual(self, theta: np.ndarray, gradient: np.ndarray) -> float:
+        """Largest entry of the distance of zero to the subdifferential of F; gradient is of the smooth part."""
+        distance = np.abs(gradient)
+        for s, penalty, strength in self._proximal_terms:
+            distance[s] = penalty.residual(theta[s], gradient[s], strength)
+        return float(distance.max())
+
+    def l1_split(self) -> tuple[np.ndarray, np.ndarray]:
+        """Strengths of |w| and of w^2/2 for every coordinate, for solvers that split w = p - n.
+
+        Both hold the non-smooth terms alone.
+        """
+        l1, l2 = np.zeros(self.n_parameters), np.zeros(self.n_parameters)
+        for s, penalty, strength in self._proximal_terms:
+            kernel = penalty.kernel()
+            l1[s], l2[s] = strength * kernel.l1, strength * kernel.l2
+        return l1, l2
+
+    def run_epoch(
+        self,
+        theta: np.ndarray,
+        rows: np.ndarray | None,
+        batch_size: int,
+        rule: UpdateRule,
+        rate_start: float,
+        rate_end: float,
+    ) -> tuple[float, float, bool]:
+        """One epoch of minibatch steps; see `sknormnet._core.network.Network.run_epoch`."""
+        return self._network.run_epoch(theta, rows, batch_size, rule, rate_start, rate_end, self._penalties)
+
+    def n_nonzero(self, theta: np.ndarray) -> tuple[int, ...]:
+        """Number of non-zero weights of each layer, intercepts not counted."""
+        return tuple(int(np.count_nonzero(theta[s])) for s in self._weight_slices)

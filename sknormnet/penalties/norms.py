@@ -1,0 +1,101 @@
+"""Penalties on single weights."""
+
+from sknormnet._core.penalties import ElementwiseKernel
+from sknormnet.penalties.base import Penalty
+
+
+class NoPenalty(Penalty):
+    """Omega(W) = 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknormnet.penalties import NoPenalty
+    >>> NoPenalty().value(np.ones((2, 3)), strength=1.0)
+    0.0
+    """
+
+    name = "none"
+    smooth = True
+
+    def kernel(self) -> ElementwiseKernel:
+        return ElementwiseKernel(l1=0.0, l2=0.0)
+
+
+class L2(Penalty):
+    """Half the squared Frobenius norm, Omega(W) = 0.5 * ||W||_F^2.
+
+    References
+    ----------
+    Hoerl and Kennard (1970), Ridge regression, Technometrics 12(1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknormnet.penalties import L2
+    >>> L2().value(np.ones((2, 3)), strength=1.0)
+    3.0
+    """
+
+    name = "l2"
+    smooth = True
+
+    def kernel(self) -> ElementwiseKernel:
+        return ElementwiseKernel(l1=0.0, l2=1.0)
+
+
+class L1(Penalty):
+    """Sum of absolute values, Omega(W) = sum |w|; its prox is soft thresholding.
+
+    References
+    ----------
+    Tibshirani (1996), Regression shrinkage and selection via the lasso, JRSS B 58(1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknormnet.penalties import L1
+    >>> L1().prox(np.array([[3.0, -0.5]]), step=1.0, strength=1.0)
+    array([[ 2., -0.]])
+    """
+
+    name = "l1"
+    smooth = False
+
+    def kernel(self) -> ElementwiseKernel:
+        return ElementwiseKernel(l1=1.0, l2=0.0)
+
+
+class ElasticNet(Penalty):
+    """Mixture of both, Omega(W) = l1_ratio * sum |w| + (1 - l1_ratio) * 0.5 * ||W||_F^2.
+
+    Parameters
+    ----------
+    l1_ratio : float in [0, 1], default=0.5
+        1 is `L1`, 0 is `L2`.
+
+    References
+    ----------
+    Zou and Hastie (2005), Regularization and variable selection via the elastic net, JRSS B 67(2).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknormnet.penalties import ElasticNet
+    >>> ElasticNet(l1_ratio=0.5).value(np.full((2, 3), 2.0), strength=1.0)
+    12.0
+    """
+
+    name = "elasticnet"
+
+    def __init__(self, l1_ratio: float = 0.5):
+        self.l1_ratio = l1_ratio
+
+    @property
+    def smooth(self) -> bool:  # type: ignore[override]
+        return self.l1_ratio == 0
+
+    def kernel(self) -> ElementwiseKernel:
+        if not 0 <= self.l1_ratio <= 1:
+            raise ValueError(f"l1_ratio of ElasticNet must lie in [0, 1], got {self.l1_ratio!r}")
+        return ElementwiseKernel(l1=float(self.l1_ratio), l2=1.0 - self.l1_ratio)

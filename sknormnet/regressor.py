@@ -1,0 +1,336 @@
+"""NormRegMLPRegressor."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from sknormnet import validation
+from sknormnet.base import BaseNormRegMLP, Target, check_stochastic
+from sknormnet.losses.links import LINKS
+
+
+class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
+    """Multilayer perceptron regressor with a pluggable loss and norm penalty.
+
+    Minimises (1/S) * sum_i s_i * l(y_i, f(x_i)) + alpha * sum_l c_l * Omega_l(W_l), S = sum_i s_i, over the weights
+    and intercepts of the network f, whose raw outputs the loss l takes. A loss over several targets is their sum.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of each hidden layer. ``()`` is a linear model.
+
+    activation : {"identity", "relu", "tanh", "logistic"}, default="relu"
+        Activation of the hidden layers.
+
+    loss : {"squared_error"} or Loss, default="squared_error"
+        Loss on the raw outputs.
+
+    penalty : {"l2", "l1", "elasticnet", "none"}, None, Penalty, sequence or PerLayer, default="l2"
+        Omega: the norm penalty on each weight matrix. A sequence has one entry per weight matrix, a `PerLayer` one for
+        the first, the hidden and the last. L1 and elastic net give weights that are exactly zero, with every solver.
+
+    alpha : float >= 0, default=1e-4
+        Strength of the penalty. Its meaning does not depend on the batch size; scikit-learn's
+        ``MLPClassifier(alpha=a)`` is ``alpha=a / batch_size`` here, or ``a / n_samples`` for lbfgs.
+
+    l1_ratio : float in [0, 1], default=0.5
+        Mixture of ``penalty="elasticnet"``; 1 is L1.
+
+    layer_weights : {"uniform", "size", "fan"}, None, sequence of float or PerLayer, default=None
+        Factor c_l of each weight matrix's penalty. None and "uniform": 1; "size": 1 / (fan_in*fan_out); "fan":
+        (fan_in + fan_out) / (fan_in*fan_out). With ``layer_weights=PerLayer()`` a grid reaches
+        ``layer_weights__first``, ``__hidden`` and ``__last`` as scalars, whatever the depth.
+
+    penalize_intercepts : bool, default=False
+        Whether intercepts count as one more row of their layer's matrix in the penalty.
+
+    solver : {"adam", "sgd", "lbfgs", "fista"}, default="adam"
+        "adam" and "sgd" step through minibatches. "lbfgs" (SciPy's L-BFGS-B) and "fista" (proximal gradient with
+        backtracking, monotone) use all data in every iteration. All four take every penalty.
+
+    batch_size : int or "auto", default="auto"
+        Rows of a minibatch; "auto" is min(200, n_samples). For adam and sgd.
+
+    learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
+        "cosine" decays to zero over max_iter epochs, for adam and sgd, and then runs them all; at a constant rate the
+        set of non-zero weights flickers. "invscaling" (rate / t**power_t) and "adaptive" (a fifth after each plateau)
+        are, as in scikit-learn, for sgd only: adam runs at its constant rate under them. In `partial_fit`, "cosine"
+        decays over max_iter calls.
+
+    learning_rate_init : float > 0, default=0.001
+        Initial learning rate of adam and sgd.
+
+    power_t : float >= 0, default=0.5
+        Exponent of "invscaling".
+
+    max_iter : int, default=200
+        Most epochs (adam, sgd) or iterations (lbfgs, fista).
+
+    shuffle : bool, default=True
+        Whether adam and sgd visit the rows in a new random order in each epoch.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines the initial weights, the shuffling and the validation split; drawn in scikit-learn's order.
+
+    tol : float >= 0, default=1e-4
+        adam and sgd: an epoch counts as no improvement if the objective falls by less than tol (or the validation
+        score rises by less). lbfgs: largest entry of the projected gradient at which to stop. fista: largest entry of
+        the residual, the distance of minus the gradient to the subdifferential.
+
+    verbose : bool or int, default=False
+        Print a line per epoch.
+
+    warm_start : bool, default=False
+        Go on from the previous fit: its weights, optimiser state and random stream.
+
+    momentum : float in [0, 1], default=0.9
+        Momentum of sgd.
+
+    nesterovs_momentum : bool, default=True
+        Whether sgd's momentum is Nesterov's.
+
+    early_stopping : bool, default=False
+        Hold out a validation part, stop when its score no longer improves, and keep the best parameters.
+
+    validation_fraction : float in [0, 1), default=0.1
+        Share that is held out with early_stopping; stratified by class where there are classes.
+
+    beta_1, beta_2 : float in [0, 1), default=0.9, 0.999
+        Decay of adam's moments.
+
+    epsilon : float > 0, default=1e-8
+        Added to the root of adam's second moment.
+
+    n_iter_no_change : int or inf, default=10
+        Epochs without improvement after which training stops.
+
+    max_fun : int, default=15000
+        Most evaluations of the objective by lbfgs.
+
+    dtype : {"float32", "float64"} or None, default=None
+        Type of all arithmetic. None: float32 data stay float32, all other become float64.
+
+    Attributes
+    ----------
+    coefs_ : list of ndarray of shape (fan_in, fan_out)
+        Weight matrices.
+
+    intercepts_ : list of ndarray of shape (fan_out,)
+        Intercepts.
+
+    objective_ : float
+        Data loss plus penalty at the fitted parameters, over the training data.
+
+    history_ : dict of lists
+        One entry per epoch or iteration of "data_loss", "penalty", "objective", "n_nonzero" (non-zero weights of each
+        matrix), "learning_rate" (fista: step; lbfgs: None), "validation_score" and "seconds". For adam and sgd, losses
+        are means over the epoch's batches.
+
+    loss_curve_ : list of float
+        The history's objective.
+
+    loss_, best_loss_ : float
+        Last and lowest entry of the loss curve; best_loss_ is None with early stopping.
+
+    validation_scores_, best_validation_score_ : list of float, float
+        R^2 on the held-out part; None without early stopping.
+
+    n_iter_ : int
+        Epochs or iterations of the last fit.
+
+    t_ : int
+        Number of rows visited.
+
+    n_layers_ : int
+        Number of layers, input and output included.
+
+    n_outputs_ : int
+        Raw outputs.
+
+    out_activation_ : str
+        Inverse link of the outputs: "identity".
+
+    n_features_in_ : int
+        Number of features.
+
+    feature_names_in_ : ndarray of str
+        Names of the features, where X has string names for all of them.
+
+    See Also
+    --------
+    NormRegMLPClassifier : The classifier.
+    sklearn.neural_network.MLPRegressor : The same model with L2 only.
+
+    References
+    ----------
+    Hastie, Tibshirani and Friedman (2009), The Elements of Statistical Learning, chapter 11.
+    Kingma and Ba (2015), Adam: a method for stochastic optimization.
+    Parikh and Boyd (2014), Proximal algorithms.
+
+    Examples
+    --------
+    With no hidden layer and an L1 penalty the model is the lasso:
+
+    >>> import numpy as np
+    >>> from sklearn.datasets import make_regression
+    >>> from sklearn.linear_model import Lasso
+    >>> from sknormnet import NormRegMLPRegressor
+    >>> X, y = make_regression(n_samples=100, n_features=10, n_informative=3, random_state=0)
+    >>> model = NormRegMLPRegressor((), penalty="l1", alpha=5.0, solver="fista", max_iter=5000, tol=1e-8).fit(X, y)
+    >>> lasso = Lasso(alpha=5.0, tol=1e-10).fit(X, y)
+    >>> bool(np.allclose(model.coefs_[0].ravel(), lasso.coef_, atol=1e-5))
+    True
+    >>> int((model.coefs_[0] != 0.0).sum())
+    3
+    """
+
+    task = "regression"
+    _parameter_constraints = validation.parameter_constraints("regression")
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        loss="squared_error",
+        penalty="l2",
+        alpha=1e-4,
+        l1_ratio=0.5,
+        layer_weights=None,
+        penalize_intercepts=False,
+        solver="adam",
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        dtype=None,
+    ):
+        super().__init__(
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            loss=loss,
+            penalty=penalty,
+            alpha=alpha,
+            l1_ratio=l1_ratio,
+            layer_weights=layer_weights,
+            penalize_intercepts=penalize_intercepts,
+            solver=solver,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init,
+            power_t=power_t,
+            max_iter=max_iter,
+            shuffle=shuffle,
+            random_state=random_state,
+            tol=tol,
+            verbose=verbose,
+            warm_start=warm_start,
+            momentum=momentum,
+            nesterovs_momentum=nesterovs_momentum,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            n_iter_no_change=n_iter_no_change,
+            max_fun=max_fun,
+            dtype=dtype,
+        )
+
+    @validation.validated_fit
+    def fit(self, X, y, sample_weight=None):
+        """Fit the model.
+
+        A fit that fails, Ctrl-C included, leaves the estimator as it was.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features, finite.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets, real and finite.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0, normalised to mean 1; rows of weight 0 are left out.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the data or a parameter are not valid, or no finite parameters were found.
+        """
+        return self._fit(X, y, sample_weight)
+
+    @available_if(check_stochastic)
+    @validation.validated_fit
+    def partial_fit(self, X, y, sample_weight=None):
+        """Update the model with one epoch over the given rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features, finite.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets, real and finite.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0; every call's are divided by the mean of the first call's.
+
+        Returns
+        -------
+        self : object
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X):
+        """Predicted means.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        check_is_fitted(self)
+        link = LINKS[self.out_activation_]
+        single = self.n_outputs_ == 1
+        return self._predict_in_blocks(X, lambda raw: link.inverse(raw)[:, 0] if single else link.inverse(raw))
+
+    def _encode_target(self, y: np.ndarray, dtype: np.dtype, *, going_on: bool, classes: Any) -> Target:
+        values = validation.check_target_values(y, dtype)
+        if going_on and values.shape[1] != self.n_outputs_:
+            raise ValueError(f"y has {values.shape[1]} targets, the first fit had {self.n_outputs_}; fit anew for others")
+        return Target(values)
+
+    def _validation_score(self, y: np.ndarray, raw: np.ndarray, sample_weight: np.ndarray | None) -> float:
+        if not np.isfinite(raw).all():
+            return np.nan
+        return float(r2_score(y, raw, sample_weight=sample_weight))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,53 @@
+"""What a solver is."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sknormnet.objective import Objective
+from sknormnet.solvers.monitor import Monitor
+
+
+@dataclass
+class FitResult:
+    """Where a solver ended.
+
+    Attributes
+    ----------
+    theta : ndarray
+    n_iter : int
+        Epochs or iterations of this run.
+    warning : str or None
+        Why the result may not be a minimum, with the remedy.
+    state : dict
+        Plain arrays and numbers with which training may go on; empty for the full-batch solvers.
+    """
+
+    theta: np.ndarray
+    n_iter: int
+    warning: str | None = None
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+class Solver(ABC):
+    """Minimises an Objective from a starting theta."""
+
+    @abstractmethod
+    def minimize(
+        self, objective: Objective, theta: np.ndarray, *, monitor: Monitor, rng: np.random.RandomState
+    ) -> FitResult:
+        """Run until the monitor or the solver's own criterion stops it. theta may be overwritten."""
+
+
+class NotFinite(Exception):
+    """The objective became infinite or NaN."""
+
+
+DIVERGED = (
+    "Training diverged: the objective or a parameter became infinite or NaN in {unit} {iteration}. {kept} "
+    "Scale the features (StandardScaler) and the targets, or lower {knob}."
+)
+NOTHING_KEPT = "There are no finite parameters to keep."
+BEST_KEPT = "The best finite parameters so far are kept."

@@ -1,0 +1,120 @@
+"""Accelerated proximal gradient descent on the whole data."""
+
+import numpy as np
+
+from sknormnet._core.network import aligned_empty
+from sknormnet.objective import Objective
+from sknormnet.solvers.base import BEST_KEPT, DIVERGED, NOTHING_KEPT, FitResult, Solver
+from sknormnet.solvers.monitor import Monitor
+
+SLACK = 4  # rounding errors of an objective, in units of its eps
+GROWTH = 1.2  # the step is tried this much longer in every iteration
+MOST_BACKTRACKS = 60
+MOST_STALLED = 20  # iterations in a row that lower the objective by less than rounding
+
+
+class Fista(Solver):
+    """FISTA with backtracking, monotone with restarts.
+
+    Parameters
+    ----------
+    tol : float
+        Stops when the largest entry of the residual, the distance of minus the gradient to the subdifferential, is at
+        most tol.
+    max_iter : int
+
+    References
+    ----------
+    Beck and Teboulle (2009), A fast iterative shrinkage-thresholding algorithm, SIAM J. Imaging Sciences 2(1);
+    O'Donoghue and Candes (2015), Adaptive restart for accelerated gradient schemes, section 3.
+    """
+
+    def __init__(self, *, tol: float, max_iter: int):
+        self.tol = tol
+        self.max_iter = max_iter
+
+    def minimize(
+        self, objective: Objective, theta: np.ndarray, *, monitor: Monitor, rng: np.random.RandomState
+    ) -> FitResult:
+        eps = float(np.finfo(objective.dtype).eps)
+        x = theta
+        n = x.size
+        z, new, gradient, new_gradient = (aligned_empty(n, objective.dtype) for _ in range(4))
+        z[:] = x
+        smooth, data_loss = self._smooth(objective, x, gradient)
+        value = data_loss + objective.penalty(x)
+        if not np.isfinite(value):
+            raise ValueError(self._diverged_text(1, NOTHING_KEPT))
+        step, momentum = 1.0, 1.0
+        at_x, gradient_at_x = True, gradient.copy()  # whether z is x; the gradient there, to restart from
+        smooth_at_x, stalled = smooth, 0
+        for iteration in range(1, self.max_iter + 1):
+            smooth_at_z = smooth_at_x if at_x else self._smooth(objective, z, gradient)[0]
+            if at_x:
+                gradient[:] = gradient_at_x
+            for _ in range(MOST_BACKTRACKS):
+                np.multiply(gradient, -step, out=new)
+                new += z
+                objective.prox(new, step)
+                move = new.astype(np.float64) - z
+                new_smooth, new_data_loss = self._smooth(objective, new, new_gradient)
+                bound = smooth_at_z + gradient.astype(np.float64) @ move + (move @ move) / (2 * step)
+                if new_smooth <= bound + SLACK * eps * abs(smooth_at_z):
+                    break
+                step *= 0.5
+            new_value = new_data_loss + objective.penalty(new)
+            if not np.isfinite(new_value):
+                if at_x:
+                    kept = NOTHING_KEPT if monitor.best_theta is None else BEST_KEPT
+                    text = self._diverged_text(iteration, kept)
+                    if monitor.best_theta is None:
+                        raise ValueError(text)
+                    return FitResult(monitor.best_theta, iteration, text)
+                z[:], at_x, momentum = x, True, 1.0
+                continue
+            rose = not new_value <= value
+            stalled = stalled + 1 if not new_value < value - SLACK * eps * abs(value) else 0
+            if rose and not at_x:
+                z[:], at_x, momentum = x, True, 1.0  # the momentum overshot
+                continue
+            if not rose:
+                next_momentum = 0.5 * (1 + np.sqrt(1 + 4 * momentum**2))
+                np.subtract(new, x, out=z)
+                z *= (momentum - 1) / next_momentum
+                z += new
+                x[:] = new
+                gradient_at_x[:] = new_gradient
+                smooth_at_x, value, data_loss = new_smooth, new_value, new_data_loss
+                at_x, momentum = momentum == 1.0, next_momentum
+            monitor.record(
+                x,
+                data_loss=data_loss,
+                penalty=value - data_loss,
+                n_nonzero=objective.n_nonzero(x),
+                learning_rate=step,
+            )
+            if objective.residual(x, gradient_at_x) <= self.tol:
+                return FitResult(x, iteration)
+            if monitor.exhausted and monitor.validate is not None:
+                return FitResult(x, iteration)
+            if stalled >= MOST_STALLED or rose:
+                text = (
+                    f"fista stopped on a stalled objective: it no longer falls by more than rounding, and the residual, "
+                    f"{objective.residual(x, gradient_at_x):.2g}, is above tol={self.tol}. On a kink of the network or "
+                    "at the precision of the dtype this is the end; otherwise scale the data."
+                )
+                return FitResult(x, iteration, text)
+            step *= GROWTH
+        text = f"fista reached max_iter={self.max_iter} before its residual fell to tol={self.tol}. Raise max_iter or tol."
+        return FitResult(x, self.max_iter, text)
+
+    @staticmethod
+    def _smooth(objective: Objective, theta: np.ndarray, gradient: np.ndarray) -> tuple[float, float]:
+        """Smooth part of the objective and the data loss; gradient of the smooth part."""
+        data_loss = objective.data_loss(theta, gradient)
+        objective.add_smooth_penalty_gradient(theta, gradient)
+        return data_loss + objective.smooth_penalty(theta), data_loss
+
+    @staticmethod
+    def _diverged_text(iteration: int, kept: str) -> str:
+        return DIVERGED.format(unit="iteration", iteration=iteration, knob="the targets' scale", kept=kept)

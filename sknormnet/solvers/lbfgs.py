@@ -1,0 +1,136 @@
+"""L-BFGS-B of SciPy, with L1 terms by splitting."""
+
+import numpy as np
+import scipy.optimize
+
+from sknormnet.objective import Objective
+from sknormnet.solvers.base import BEST_KEPT, DIVERGED, NOTHING_KEPT, FitResult, NotFinite, Solver
+from sknormnet.solvers.monitor import Monitor
+
+# SciPy stops on a relative decrease below ftol, 2.2e-9 unless told; scaled so that tol=1e-4 keeps that.
+FTOL_PER_TOL = 2.2e-5
+
+
+class Lbfgs(Solver):
+    """Full-batch quasi-Newton method.
+
+    A coordinate w with an L1 strength becomes w = p - n with p, n >= 0, whose bounds give exact zeros and whose
+    penalty, strength * (p + n), is smooth.
+
+    Parameters
+    ----------
+    tol : float
+        Stops when the largest entry of the projected gradient is at most tol.
+    max_iter : int
+    max_fun : int
+        Most evaluations of the objective.
+
+    References
+    ----------
+    Zhu, Byrd, Lu and Nocedal (1997), Algorithm 778: L-BFGS-B, ACM TOMS 23(4).
+    """
+
+    def __init__(self, *, tol: float, max_iter: int, max_fun: int):
+        self.tol = tol
+        self.max_iter = max_iter
+        self.max_fun = max_fun
+
+    def minimize(
+        self, objective: Objective, theta: np.ndarray, *, monitor: Monitor, rng: np.random.RandomState
+    ) -> FitResult:
+        split = _Split(objective)
+        evaluation: dict[str, float] = {}
+
+        def value_and_gradient(variables: np.ndarray) -> tuple[float, np.ndarray]:
+            split.theta_of(variables, theta)
+            data_loss = objective.data_loss(theta, split.gradient)
+            objective.add_smooth_penalty_gradient(theta, split.gradient)
+            penalty = objective.penalty(theta)
+            value = data_loss + objective.smooth_penalty(theta) + split.penalty_of(variables)
+            if not np.isfinite(value):
+                raise NotFinite
+            evaluation.update(data_loss=data_loss, penalty=penalty)
+            return value, split.gradient_of(variables)
+
+        def after_iteration(intermediate_result: scipy.optimize.OptimizeResult) -> None:
+            # The line search evaluates the accepted point last.
+            split.theta_of(intermediate_result.x, theta)
+            monitor.record(theta, **evaluation, n_nonzero=objective.n_nonzero(theta), learning_rate=None)
+            if monitor.exhausted and monitor.validate is not None:
+                raise StopIteration
+
+        try:
+            result = scipy.optimize.minimize(
+                value_and_gradient,
+                split.variables_of(theta),
+                method="L-BFGS-B",
+                jac=True,
+                bounds=split.bounds(),
+                callback=after_iteration,
+                options={
+                    "maxiter": self.max_iter,
+                    "maxfun": self.max_fun,
+                    "gtol": self.tol,
+                    "ftol": self.tol * FTOL_PER_TOL,
+                },
+            )
+        except NotFinite:
+            text = DIVERGED.format(
+                unit="iteration",
+                iteration=monitor.n_epochs + 1,
+                knob="the targets' scale",
+                kept=NOTHING_KEPT if monitor.best_theta is None else BEST_KEPT,
+            )
+            if monitor.best_theta is None:
+                raise ValueError(text) from None
+            return FitResult(monitor.best_theta, monitor.n_epochs, text)
+        split.theta_of(result.x, theta)
+        warning = None
+        if result.status == 1:
+            warning = (
+                f"lbfgs stopped before it converged: {result.message}. Raise max_iter (now {self.max_iter}) or max_fun "
+                f"(now {self.max_fun}), or scale the data."
+            )
+        elif result.status == 2:
+            warning = f"lbfgs stopped on a stalled objective: {result.message}. The gradient is not below tol={self.tol}."
+        return FitResult(theta, result.nit, warning)
+
+
+class _Split:
+    """Between theta and the variables of L-BFGS-B: theta with p in the split coordinates, followed by their n."""
+
+    def __init__(self, objective: Objective):
+        self.l1, self.l2 = objective.l1_split()
+        self.where = np.flatnonzero(self.l1)
+        self.gradient = np.empty(objective.n_parameters, dtype=objective.dtype)
+
+    def bounds(self) -> scipy.optimize.Bounds | None:
+        if not self.where.size:
+            return None
+        lower = np.full(self.l1.size + self.where.size, -np.inf)
+        lower[self.where] = 0
+        lower[self.l1.size :] = 0
+        return scipy.optimize.Bounds(lower, np.inf)
+
+    def variables_of(self, theta: np.ndarray) -> np.ndarray:
+        variables = np.concatenate([theta, np.maximum(-theta[self.where], 0)]).astype(np.float64)
+        variables[self.where] = np.maximum(theta[self.where], 0)
+        return variables
+
+    def theta_of(self, variables: np.ndarray, theta: np.ndarray) -> None:
+        theta[:] = variables[: theta.size]
+        if self.where.size:
+            theta[self.where] = variables[self.where] - variables[theta.size :]
+
+    def penalty_of(self, variables: np.ndarray) -> float:
+        p, n = variables[self.where], variables[self.l1.size :]
+        return float(self.l1[self.where] @ (p + n) + 0.5 * (self.l2[self.where] @ (p - n) ** 2))
+
+    def gradient_of(self, variables: np.ndarray) -> np.ndarray:
+        gradient = self.gradient.astype(np.float64)
+        if not self.where.size:
+            return gradient
+        p, n = variables[self.where], variables[self.l1.size :]
+        slope = gradient[self.where] + self.l2[self.where] * (p - n)
+        gradient[self.where] = slope + self.l1[self.where]
+        return np.concatenate([gradient, self.l1[self.where] - slope])

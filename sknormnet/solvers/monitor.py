@@ -1,0 +1,90 @@
+"""Watches a run: records its history, keeps the best parameters, decides when to stop."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+HISTORY_KEYS = ("data_loss", "penalty", "objective", "n_nonzero", "learning_rate", "validation_score", "seconds")
+
+
+class Monitor:
+    """History and patience of one run.
+
+    Patience counts epochs in which the watched value did not improve by more than tol; NaN is worse than everything.
+
+    Parameters
+    ----------
+    tol : float
+    patience : float
+        Number of epochs without improvement that are waited for; infinity waits for ever.
+    validate : callable or None
+        theta -> score, higher is better: watched instead of the objective, and the best theta by it is kept.
+    verbose : bool
+    """
+
+    def __init__(
+        self, *, tol: float, patience: float, validate: Callable[[np.ndarray], float] | None = None, verbose: bool = False
+    ):
+        self.tol = tol
+        self.patience = patience
+        self.validate = validate
+        self.verbose = verbose
+        self.history: dict[str, list] = {key: [] for key in HISTORY_KEYS}
+        self.best_objective = np.inf
+        self.best_score = -np.inf
+        self.best_theta: np.ndarray | None = None
+        self.n_epochs = 0
+        self._waited = 0
+        self._clock = time.perf_counter()
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether patience is at its end."""
+        return self._waited >= self.patience
+
+    def reset_patience(self) -> None:
+        self._waited = 0
+
+    def record(
+        self,
+        theta: np.ndarray,
+        *,
+        data_loss: float,
+        penalty: float,
+        n_nonzero: tuple[int, ...],
+        learning_rate: float | None,
+    ) -> None:
+        """Note one epoch or iteration, all of whose figures are finite."""
+        objective = data_loss + penalty
+        score = None if self.validate is None else self.validate(theta)
+        if score is None:
+            improved = objective <= self.best_objective - self.tol
+            best = objective < self.best_objective
+        else:
+            improved = score >= self.best_score + self.tol
+            best = score > self.best_score
+            if best:
+                self.best_score = score
+        self._waited = 0 if improved else self._waited + 1
+        self.best_objective = min(self.best_objective, objective)
+        if best:
+            self._keep(theta)
+        self.n_epochs += 1
+        now = time.perf_counter()
+        values = (data_loss, penalty, objective, n_nonzero, learning_rate, score, now - self._clock)
+        self._clock = now
+        for key, value in zip(HISTORY_KEYS, values, strict=True):
+            self.history[key].append(value)
+        if self.verbose:
+            self._print(data_loss, penalty, objective, score)
+
+    def _keep(self, theta: np.ndarray) -> None:
+        if self.best_theta is None:
+            self.best_theta = theta.copy()
+        else:
+            np.copyto(self.best_theta, theta)
+
+    def _print(self, data_loss: float, penalty: float, objective: float, score: float | None) -> None:
+        line = f"Epoch {self.n_epochs}, data loss {data_loss:.8f}, penalty {penalty:.8f}, objective {objective:.8f}"
+        print(line if score is None else f"{line}, validation score {score:.6f}")

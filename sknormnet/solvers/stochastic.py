@@ -1,0 +1,158 @@
+"""Minibatch descent: one loop for every update rule."""
+
+from typing import Any
+
+import numpy as np
+
+from sknormnet._core.network import UpdateRule
+from sknormnet.objective import Objective
+from sknormnet.solvers.base import BEST_KEPT, DIVERGED, NOTHING_KEPT, FitResult, Solver
+from sknormnet.solvers.monitor import Monitor
+from sknormnet.solvers.schedules import Schedule
+
+NOT_CONVERGED = (
+    "Maximum number of epochs ({max_iter}) reached and the objective was still improving. Raise max_iter, or raise tol "
+    "to stop earlier."
+)
+
+
+class Stochastic(Solver):
+    """Epochs of minibatch steps with an update rule.
+
+    Parameters
+    ----------
+    rule : {"sgd", "adam"}
+    rule_parameters : dict
+        momentum and nesterov, or beta_1, beta_2 and epsilon.
+    schedule : Schedule
+    max_iter : int
+        Most epochs.
+    batch_size : int
+    shuffle : bool
+        Whether each epoch visits the rows in a new random order.
+    state : dict or None
+        Of an earlier run, to go on from.
+    """
+
+    def __init__(
+        self,
+        rule: str,
+        rule_parameters: dict[str, Any],
+        schedule: Schedule,
+        *,
+        max_iter: int,
+        batch_size: int,
+        shuffle: bool,
+        state: dict[str, Any] | None = None,
+    ):
+        self.rule = rule
+        self.rule_parameters = rule_parameters
+        self.schedule = schedule
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.state = state or {}
+
+    def minimize(
+        self, objective: Objective, theta: np.ndarray, *, monitor: Monitor, rng: np.random.RandomState
+    ) -> FitResult:
+        n, rows = objective.n_samples, objective.rows
+        rule = self._make_rule(objective)
+        order = self._first_order(n, rows)
+        one_batch = rows is None and self.batch_size >= n  # then their order does not matter
+        visited = order if (self.shuffle or rows is not None) and not one_batch else None
+        lookahead = self._lookahead_slices(objective)
+        first_epoch, n_seen = self.state.get("n_epochs", 0), self.state.get("n_seen", 0)
+
+        epoch, warning = 0, None
+        while epoch < self.max_iter:
+            if self.shuffle:
+                rng.shuffle(order)
+            rate, next_rate = self.schedule.rates(first_epoch + epoch, n_seen)
+            _to_lookahead(theta, rule.first, lookahead)
+            data_loss, penalty, finite = objective.run_epoch(theta, visited, self.batch_size, rule, rate, next_rate)
+            _from_lookahead(theta, rule.first, lookahead)
+            epoch += 1
+            n_seen += n
+            if not finite:
+                return self._diverged(monitor, epoch)
+            monitor.record(
+                theta,
+                data_loss=data_loss,
+                penalty=penalty,
+                n_nonzero=objective.n_nonzero(theta),
+                learning_rate=rate,
+            )
+            if self._should_stop(monitor):
+                break
+        else:
+            if self.max_iter > 1 and self.schedule.stops_on_plateau:
+                warning = NOT_CONVERGED.format(max_iter=self.max_iter)
+        state = {
+            "first": rule.first,
+            "second": rule.second,
+            "steps_done": rule.steps_done,
+            "order": order,
+            "n_epochs": first_epoch + epoch,
+            "n_seen": n_seen,
+        }
+        return FitResult(theta, epoch, warning, state)
+
+    def _should_stop(self, monitor: Monitor) -> bool:
+        if not monitor.exhausted:
+            return False
+        if self.schedule.shrink():
+            monitor.reset_patience()
+            return False
+        return self.schedule.stops_on_plateau or monitor.validate is not None
+
+    def _diverged(self, monitor: Monitor, epoch: int) -> FitResult:
+        text = DIVERGED.format(
+            unit="epoch",
+            iteration=epoch,
+            knob="learning_rate_init",
+            kept=NOTHING_KEPT if monitor.best_theta is None else BEST_KEPT,
+        )
+        if monitor.best_theta is None:
+            raise ValueError(text)
+        return FitResult(monitor.best_theta, epoch, text)
+
+    def _make_rule(self, objective: Objective) -> UpdateRule:
+        make = {"sgd": UpdateRule.sgd, "adam": UpdateRule.adam}[self.rule]
+        rule = make(objective.n_parameters, objective.dtype, **self.rule_parameters)
+        if self.state:
+            for mine, earlier in ((rule.first, self.state["first"]), (rule.second, self.state["second"])):
+                if mine is not None:
+                    np.copyto(mine, earlier)
+            rule.steps_done = self.state["steps_done"]
+        return rule
+
+    def _first_order(self, n: int, rows: np.ndarray | None) -> np.ndarray:
+        if rows is not None:
+            return rows.copy()
+        earlier = self.state.get("order")
+        if earlier is not None and len(earlier) == n:
+            return earlier.copy()
+        return np.arange(n, dtype=np.int64)
+
+    def _lookahead_slices(self, objective: Objective) -> list[slice]:
+        nesterov = self.rule == "sgd" and self.rule_parameters["nesterov"]
+        return objective.proximal_slices() if nesterov else []
+
+
+# Nesterov's step with a prox evaluates gradients at z but the model is x, which alone has exact zeros. Inside an epoch
+# theta holds z and the rule's state x; between epochs theta holds x and the state z - x.
+
+
+def _to_lookahead(theta: np.ndarray, state: np.ndarray, slices: list[slice]) -> None:
+    for s in slices:
+        x = theta[s].copy()
+        theta[s] += state[s]
+        state[s] = x
+
+
+def _from_lookahead(theta: np.ndarray, state: np.ndarray, slices: list[slice]) -> None:
+    for s in slices:
+        z = theta[s].copy()
+        theta[s] = state[s]
+        np.subtract(z, theta[s], out=state[s])

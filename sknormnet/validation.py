@@ -1,0 +1,172 @@
+"""Checks of what users hand over: every error about user input that is not tied to one room is raised here.
+
+The only module that uses scikit-learn's private helpers for parameter constraints.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
+
+from sknormnet.activations import ACTIVATIONS
+from sknormnet.losses import LOSSES, Loss, loss_names
+from sknormnet.penalties import PENALTIES, Penalty
+from sknormnet.plan import SCALES, PerLayer
+from sknormnet.solvers import SOLVERS
+
+validated_fit = _fit_context(prefer_skip_nested_validation=True)
+
+
+def parameter_constraints(task: str) -> dict[str, list]:
+    """Constraints on the constructor's parameters, in scikit-learn's form."""
+    positive = Interval(Real, 0, None, closed="neither")
+    non_negative = Interval(Real, 0, None, closed="left")
+    count = Interval(Integral, 1, None, closed="left")
+    return {
+        "hidden_layer_sizes": ["array-like", count],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "loss": [StrOptions(set(loss_names(task))), Loss],
+        "penalty": [None, StrOptions(set(PENALTIES)), Penalty, PerLayer, "array-like"],
+        "alpha": [non_negative],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "layer_weights": [None, StrOptions(set(SCALES)), PerLayer, "array-like"],
+        "penalize_intercepts": ["boolean"],
+        "solver": [StrOptions(set(SOLVERS))],
+        "batch_size": [StrOptions({"auto"}), count],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"})],
+        "learning_rate_init": [positive],
+        "power_t": [non_negative],
+        "max_iter": [count],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [non_negative],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [positive],
+        "n_iter_no_change": [count, Options(Real, {np.inf})],
+        "max_fun": [count],
+        "dtype": [None, StrOptions({"float32", "float64"}), Options(type, {np.float32, np.float64})],
+    }
+
+
+@contextmanager
+def unchanged_on_failure(estimator: BaseEstimator) -> Iterator[None]:
+    """Give the estimator its former attributes back if the body raises, Ctrl-C included."""
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def resolve_loss(loss: str | Loss, task: str) -> Loss:
+    """The loss object of a name or itself, if it fits the task."""
+    if isinstance(loss, str):
+        return LOSSES[loss]()
+    if loss.task != task:
+        raise ValueError(f"{loss!r} is a loss for {loss.task}; for {task} there are {loss_names(task)}")
+    return loss
+
+
+def check_hidden_layer_sizes(sizes: Any) -> tuple[int, ...]:
+    """Hidden layer sizes as a tuple; () is a linear model."""
+    if isinstance(sizes, str):
+        raise ValueError(
+            f"hidden_layer_sizes must be positive integers, got {sizes!r}. The loss is a keyword here: loss={sizes!r}"
+        )
+    sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+    for size in sizes:
+        if isinstance(size, bool | np.bool_) or not isinstance(size, Integral) or not 1 <= size < 2**31:
+            raise ValueError(f"hidden_layer_sizes must be positive integers below 2**31, got {size!r} in {sizes!r}")
+    return tuple(int(size) for size in sizes)
+
+
+def check_strengths(strengths: list[float]) -> None:
+    if not np.isfinite(strengths).all():
+        raise ValueError(f"alpha times the layer weights must be finite, got {strengths}")
+
+
+def check_training_data(
+    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, dtype: Any, numeric_target: bool, reset: bool
+) -> tuple[Any, np.ndarray, np.ndarray | None]:
+    """X with contiguous rows or CSR, y, and raw sample weights, without the rows of weight zero."""
+    X, y = validate_data(
+        estimator,
+        X,
+        y,
+        accept_sparse="csr",
+        multi_output=True,
+        y_numeric=numeric_target,
+        dtype=(np.float64, np.float32) if dtype is None else np.dtype(dtype),
+        reset=reset,
+    )
+    if sp.issparse(y):
+        y = y.toarray()
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    if X.shape[1] >= 2**31:
+        raise ValueError(f"X has {X.shape[1]} features; at most 2**31 - 1 are possible")
+    if sample_weight is not None:
+        sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        if not sample_weight.any():
+            raise ValueError("sample_weight is zero for every sample; give some samples a positive weight")
+        kept = sample_weight > 0
+        if not kept.all():
+            X, y, sample_weight = X[kept], y[kept], sample_weight[kept]
+    return as_core_input(X), y, sample_weight
+
+
+def as_core_input(X: Any) -> Any:
+    """X as the core reads it: a dense table with contiguous rows, or CSR with indices in range."""
+    if sp.issparse(X):
+        if X.indices.dtype != X.indptr.dtype:
+            wide = type(X)(X.shape, dtype=X.dtype)
+            wide.data, wide.indices, wide.indptr = X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)
+            X = wide
+        starts = X.indptr
+        if starts[0] != 0 or starts[-1] > len(X.data) or (np.diff(starts) < 0).any():
+            raise ValueError("X is not a valid CSR matrix: its indptr must rise from 0 to the number of stored values")
+        if X.indices.size and (X.indices.min() < 0 or X.indices.max() >= X.shape[1]):
+            raise ValueError("X is not a valid CSR matrix: column indices lie outside its shape")
+        return X
+    if (X.shape[1] > 1 and X.strides[1] != X.itemsize) or X.strides[0] % X.itemsize:
+        return np.ascontiguousarray(X)
+    return X
+
+
+def check_prediction_data(estimator: BaseEstimator, X: Any) -> Any:
+    """X for predicting, in its own dtype: blocks are converted one at a time."""
+    return validate_data(estimator, X, accept_sparse="csr", dtype="numeric", reset=False)
+
+
+def as_block(X: Any, dtype: np.dtype) -> Any:
+    """A block of X in the model's dtype."""
+    if X.dtype == dtype:
+        return as_core_input(X)
+    block = X.astype(dtype)
+    if dtype == np.float32 and not np.isfinite(block.data if sp.issparse(block) else block).all():
+        raise ValueError("X contains values too large for float32, the dtype that the model was fitted in")
+    return as_core_input(block)
+
+
+def check_target_values(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Regression targets as (n, n_targets) in the dtype of the arithmetic."""
+    with np.errstate(over="ignore"):
+        converted = np.ascontiguousarray(y if y.ndim == 2 else y[:, np.newaxis], dtype=dtype)
+    if not np.isfinite(converted).all():
+        raise ValueError(f"y contains values too large for {np.dtype(dtype)}; scale the targets or pass dtype='float64'")
+    return converted
