@@ -1,0 +1,59 @@
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from sknormnet._core.losses import LossKernel
+from sknormnet._core.penalties import ElementwiseKernel
+
+def aligned_empty(n: int, dtype: DTypeLike) -> np.ndarray: ...
+def gemm_seconds(layer_sizes: Sequence[int], batch_size: int, dtype: DTypeLike, repeats: int) -> float: ...
+
+class LayerPenalties:
+    def __init__(self, terms: Sequence[tuple[ElementwiseKernel, float, float]]) -> None: ...
+
+class UpdateRule:
+    first: np.ndarray
+    second: np.ndarray | None
+    steps_done: int
+    @staticmethod
+    def sgd(n_parameters: int, dtype: DTypeLike, *, momentum: float, nesterov: bool) -> UpdateRule: ...
+    @staticmethod
+    def adam(
+        n_parameters: int, dtype: DTypeLike, *, beta_1: float, beta_2: float, epsilon: float
+    ) -> UpdateRule: ...
+
+class Network:
+    layer_sizes: tuple[int, ...]
+    n_parameters: int
+    n_outputs: int
+    dtype: np.dtype
+    def __init__(self, layer_sizes: Sequence[int], activation: str, dtype: DTypeLike) -> None: ...
+    def bind(
+        self,
+        X: Any,
+        y: np.ndarray,
+        sample_weight: np.ndarray | None,
+        loss: LossKernel,
+        rows: np.ndarray | None = None,
+    ) -> None: ...
+    def forward(
+        self,
+        weights: Sequence[np.ndarray],
+        intercepts: Sequence[np.ndarray],
+        X: Any,
+        rows: np.ndarray | None = None,
+    ) -> np.ndarray: ...
+    def value_and_gradient(self, theta: np.ndarray, gradient: np.ndarray) -> float: ...
+    def run_epoch(
+        self,
+        theta: np.ndarray,
+        rows: np.ndarray | None,
+        batch_size: int,
+        rule: UpdateRule,
+        rate_start: float,
+        rate_end: float,
+        penalties: LayerPenalties,
+    ) -> tuple[float, float, bool]: ...
+    def penalty(self, theta: np.ndarray, penalties: LayerPenalties) -> float: ...
