@@ -126,7 +126,9 @@ class BaseNormRegMLP(BaseEstimator, ABC):
     # ------------------------------------------------------------------------------------- what a task adds
 
     @abstractmethod
-    def _encode_target(self, y: np.ndarray, dtype: np.dtype, *, going_on: bool, classes: Any) -> Target:
+    def _encode_target(
+        self, y: np.ndarray, dtype: np.dtype, *, going_on: bool, incremental: bool, classes: Any
+    ) -> Target:
         """Encode y; sets classes_ where there are any."""
 
     @abstractmethod
@@ -135,7 +137,13 @@ class BaseNormRegMLP(BaseEstimator, ABC):
 
     # --------------------------------------------------------------------------------------------- fitting
 
+    def _validate_params(self):
+        validation.check_not_a_loss(self.hidden_layer_sizes)
+        super()._validate_params()
+
     def _fit(self, X, y, sample_weight=None, *, incremental=False, classes=None):
+        if incremental:
+            self._validate_params()  # which scikit-learn's wrapper leaves out once the estimator is fitted
         if incremental and self.early_stopping:
             raise ValueError(
                 "partial_fit does not support early_stopping=True: a call sees one part of the data. Set "
@@ -160,7 +168,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             reset=not going_on,
         )
         loss = validation.resolve_loss(self.loss, self.task)
-        target = self._encode_target(y, X.dtype, going_on=going_on, classes=classes)
+        target = self._encode_target(y, X.dtype, going_on=going_on, incremental=incremental, classes=classes)
         loss.check_target(target.y)
         n_targets = target.y.shape[1]
         n_raw = loss.n_raw(n_targets, target.n_classes)
@@ -318,6 +326,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         self.coefs_, self.intercepts_ = plan.split(result.theta)
         self.n_layers_ = len(plan.layer_sizes)
         self.n_outputs_ = plan.layer_sizes[-1]
+        self.hidden_activation_ = self.activation
         self.out_activation_ = loss.link(n_targets, self.n_outputs_).name
         self.n_iter_ = result.n_iter
         self.t_ = result.n_iter * objective.n_samples + (self.t_ if going_on else 0)
@@ -336,7 +345,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         X = validation.check_prediction_data(self, X)
         weights, intercepts, layer_sizes = self._checked_layers()
         dtype = weights[0].dtype
-        network = Network(layer_sizes, self.activation, dtype)
+        network = Network(layer_sizes, self.hidden_activation_, dtype)
         row_bytes = (layer_sizes[-1] + (X.shape[1] if X.dtype != dtype else 0)) * dtype.itemsize
         step = max(1, BLOCK_BYTES // row_bytes)
         out = None

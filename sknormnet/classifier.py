@@ -156,6 +156,9 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
     n_outputs_ : int
         Raw outputs.
 
+    hidden_activation_ : str
+        Activation of the fitted hidden layers.
+
     out_activation_ : str
         Inverse link of the outputs: "logistic" for two classes and for labels, "softmax" for more classes.
 
@@ -387,7 +390,9 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
             return (raw > 0).astype(np.int64)
         return self.classes_[_class_numbers(raw)]
 
-    def _encode_target(self, y: np.ndarray, dtype: np.dtype, *, going_on: bool, classes: Any) -> Target:
+    def _encode_target(
+        self, y: np.ndarray, dtype: np.dtype, *, going_on: bool, incremental: bool, classes: Any
+    ) -> Target:
         check_classification_targets(y)
         kind = type_of_target(y, input_name="y")
         if kind == "multilabel-indicator":
@@ -398,8 +403,14 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
             )
         present = np.unique(y)
         if not going_on:
+            if incremental and classes is None:
+                raise ValueError("the first call of partial_fit needs classes=, all the classes that will ever be seen")
             self.classes_ = self._first_classes(present, classes)
             self._n_label_columns = None
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(
+                f"classes={np.unique(classes).tolist()} differ from those of the first call, {self.classes_.tolist()}"
+            )
         elif self._n_label_columns is not None:
             raise ValueError(f"y must be an indicator matrix with {self._n_label_columns} columns, as in the first fit")
         unknown = np.setdiff1d(present, self.classes_)

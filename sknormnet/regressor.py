@@ -152,6 +152,9 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
     n_outputs_ : int
         Raw outputs.
 
+    hidden_activation_ : str
+        Activation of the fitted hidden layers.
+
     out_activation_ : str
         Inverse link of the outputs: "identity".
 
@@ -319,7 +322,9 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         single = self.n_outputs_ == 1
         return self._predict_in_blocks(X, lambda raw: link.inverse(raw)[:, 0] if single else link.inverse(raw))
 
-    def _encode_target(self, y: np.ndarray, dtype: np.dtype, *, going_on: bool, classes: Any) -> Target:
+    def _encode_target(
+        self, y: np.ndarray, dtype: np.dtype, *, going_on: bool, incremental: bool, classes: Any
+    ) -> Target:
         values = validation.check_target_values(y, dtype)
         if going_on and values.shape[1] != self.n_outputs_:
             raise ValueError(f"y has {values.shape[1]} targets, the first fit had {self.n_outputs_}; fit anew for others")

@@ -82,12 +82,16 @@ def resolve_loss(loss: str | Loss, task: str) -> Loss:
     return loss
 
 
-def check_hidden_layer_sizes(sizes: Any) -> tuple[int, ...]:
-    """Hidden layer sizes as a tuple; () is a linear model."""
+def check_not_a_loss(sizes: Any) -> None:
+    """scikit-learn's MLPRegressor takes the loss as its first positional argument."""
     if isinstance(sizes, str):
         raise ValueError(
             f"hidden_layer_sizes must be positive integers, got {sizes!r}. The loss is a keyword here: loss={sizes!r}"
         )
+
+
+def check_hidden_layer_sizes(sizes: Any) -> tuple[int, ...]:
+    """Hidden layer sizes as a tuple; () is a linear model."""
     sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
     for size in sizes:
         if isinstance(size, bool | np.bool_) or not isinstance(size, Integral) or not 1 <= size < 2**31:
@@ -104,16 +108,17 @@ def check_training_data(
     estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, dtype: Any, numeric_target: bool, reset: bool
 ) -> tuple[Any, np.ndarray, np.ndarray | None]:
     """X with contiguous rows or CSR, y, and raw sample weights, without the rows of weight zero."""
-    X, y = validate_data(
-        estimator,
-        X,
-        y,
-        accept_sparse="csr",
-        multi_output=True,
-        y_numeric=numeric_target,
-        dtype=(np.float64, np.float32) if dtype is None else np.dtype(dtype),
-        reset=reset,
-    )
+    with np.errstate(over="ignore"):  # values too large for float32 raise an error of their own
+        X, y = validate_data(
+            estimator,
+            X,
+            y,
+            accept_sparse="csr",
+            multi_output=True,
+            y_numeric=numeric_target,
+            dtype=(np.float64, np.float32) if dtype is None else np.dtype(dtype),
+            reset=reset,
+        )
     if sp.issparse(y):
         y = y.toarray()
     if y.ndim == 2 and y.shape[1] == 1:
@@ -157,7 +162,8 @@ def as_block(X: Any, dtype: np.dtype) -> Any:
     """A block of X in the model's dtype."""
     if X.dtype == dtype:
         return as_core_input(X)
-    block = X.astype(dtype)
+    with np.errstate(over="ignore"):
+        block = X.astype(dtype)
     if dtype == np.float32 and not np.isfinite(block.data if sp.issparse(block) else block).all():
         raise ValueError("X contains values too large for float32, the dtype that the model was fitted in")
     return as_core_input(block)

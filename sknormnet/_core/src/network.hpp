@@ -179,6 +179,7 @@ template <class T> class Network final : public NetworkBase {
                            [&](i64 l, T* gradient) {
                                batch_penalty += update_layer(theta, gradient, l, rule, plan.penalties[l]);
                            });
+            if (!std::isfinite(batch_penalty)) return NOT_FINITE;
             result->data_loss += loss;
             penalty += batch_penalty * static_cast<double>(size);
             ++result->steps;
@@ -186,7 +187,8 @@ template <class T> class Network final : public NetworkBase {
         }
         result->data_loss /= static_cast<double>(plan.n);
         result->penalty = penalty / static_cast<double>(plan.n);
-        return table_.all_finite(theta, n_parameters_) ? FINISHED : NOT_FINITE;
+        const bool finite = std::isfinite(result->data_loss + result->penalty) && table_.all_finite(theta, n_parameters_);
+        return finite ? FINISHED : NOT_FINITE;
     }
 
     double penalty(const void* theta_, const LayerPenalty* penalties) override {
