@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknormnet import validation
 from sknormnet._core.blas_threads import single_thread
-from sknormnet._core.network import Network
+from sknormnet._core.network import Network, RowOrder
 from sknormnet.activations import POSITIVELY_HOMOGENEOUS
 from sknormnet.initializers import glorot_uniform
 from sknormnet.losses import Loss
@@ -269,11 +269,11 @@ class BaseNormRegMLP(BaseEstimator, ABC):
 
     def _validator(self, plan: Plan, X, y, weight, held_out) -> Callable[[np.ndarray], float]:
         network = Network(plan.layer_sizes, self.activation, X.dtype)
-        y_held_out = y[held_out]
+        y_held_out, rows = y[held_out], RowOrder(held_out, X.shape[0])
         weight_held_out = None if weight is None else weight[held_out]
 
         def score(theta: np.ndarray) -> float:
-            raw = network.forward(*plan.split(theta), X, held_out)
+            raw = network.forward(*plan.split(theta), X, rows)
             return self._validation_score(y_held_out, raw, weight_held_out)
 
         return score

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from sknormnet._core.network import Network, UpdateRule
+from sknormnet._core.network import Network, RowOrder, UpdateRule
 from sknormnet.losses import Loss
 from sknormnet.plan import Plan
 
@@ -42,8 +42,10 @@ class Objective:
         self.dtype = X.dtype
         self.rows = rows
         self.n_samples = X.shape[0] if rows is None else len(rows)
+        self._table_rows = X.shape[0]
         self._network = Network(plan.layer_sizes, activation, X.dtype)
-        self._network.bind(X, y, sample_weight, loss.kernel(), rows)
+        named = None if rows is None else RowOrder(rows, X.shape[0])
+        self._network.bind(X, y, sample_weight, loss.kernel(), named)
         self._penalties = plan.layer_penalties()
         self._weight_slices = plan.weight_slices()
         terms = [(s, term.penalty, term.strength) for s, term in plan.penalized() if term.strength > 0]
@@ -98,10 +100,16 @@ class Objective:
             l1[s], l2[s] = strength * kernel.l1, strength * kernel.l2
         return l1, l2
 
+    def row_order(self, rows: np.ndarray | None = None) -> RowOrder:
+        """The rows that count, or those named, as an order for `run_epoch`."""
+        if rows is None:
+            rows = np.arange(self._table_rows) if self.rows is None else self.rows
+        return RowOrder(rows, self._table_rows)
+
     def run_epoch(
         self,
         theta: np.ndarray,
-        rows: np.ndarray | None,
+        rows: RowOrder | None,
         batch_size: int,
         rule: UpdateRule,
         rate_start: float,

@@ -24,6 +24,13 @@ class UpdateRule:
         n_parameters: int, dtype: DTypeLike, *, beta_1: float, beta_2: float, epsilon: float
     ) -> UpdateRule: ...
 
+class RowOrder:
+    n_rows: int
+    def __init__(self, rows: np.ndarray, n_rows: int) -> None: ...
+    def __len__(self) -> int: ...
+    def to_array(self) -> np.ndarray: ...
+    def shuffle(self, rng: np.random.RandomState) -> None: ...
+
 class Network:
     layer_sizes: tuple[int, ...]
     n_parameters: int
@@ -36,20 +43,20 @@ class Network:
         y: np.ndarray,
         sample_weight: np.ndarray | None,
         loss: LossKernel,
-        rows: np.ndarray | None = None,
+        rows: RowOrder | None = None,
     ) -> None: ...
     def forward(
         self,
         weights: Sequence[np.ndarray],
         intercepts: Sequence[np.ndarray],
         X: Any,
-        rows: np.ndarray | None = None,
+        rows: RowOrder | None = None,
     ) -> np.ndarray: ...
     def value_and_gradient(self, theta: np.ndarray, gradient: np.ndarray) -> float: ...
     def run_epoch(
         self,
         theta: np.ndarray,
-        rows: np.ndarray | None,
+        rows: RowOrder | None,
         batch_size: int,
         rule: UpdateRule,
         rate_start: float,

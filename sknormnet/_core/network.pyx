@@ -1,12 +1,13 @@
 """The network: forward passes, full gradients and whole epochs in compiled code, with the GIL released."""
 import numpy as np
 
-cimport cython
 cimport numpy as cnp
-from libc.stdint cimport int64_t
+from libc.stdint cimport uint32_t
 from libcpp cimport bool
 from libcpp.memory cimport unique_ptr
 from libcpp.vector cimport vector
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from numpy.random cimport bitgen_t
 from scipy.linalg.cython_blas cimport dgemm, sgemm
 
 from sknormnet._core cimport kernels
@@ -25,6 +26,10 @@ cnp.import_array()
 cdef extern from *:
     # Declared without "except": the exception that a signal handler raises stays set until the GIL is held again.
     int PyErr_CheckSignals()
+
+
+cdef extern from "shuffle.hpp" namespace "sknormnet" nogil:
+    void shuffle_rows(i64*, i64, void*, uint32_t (*)(void*) noexcept nogil)
 
 
 cdef extern from "network.hpp" namespace "sknormnet" nogil:
@@ -182,6 +187,43 @@ def _zeros(n, dtype):
     return out
 
 
+cdef class RowOrder:
+    """Rows of a table in the order in which they are visited.
+
+    Row numbers are checked once, here, and can then only change places.
+
+    Parameters
+    ----------
+    rows : ndarray of int64
+    n_rows : int
+        Rows of the table; all numbers lie in [0, n_rows).
+    """
+
+    cdef readonly i64 n_rows
+    cdef i64[::1] rows
+
+    def __init__(self, rows, i64 n_rows):
+        rows = np.array(rows, dtype=np.int64)
+        if rows.ndim != 1 or rows.shape[0] == 0 or rows.min() < 0 or rows.max() >= n_rows:
+            raise ValueError(f"rows must be a vector, not empty, with numbers in [0, {n_rows})")
+        self.rows = rows
+        self.n_rows = n_rows
+
+    def __len__(self):
+        return self.rows.shape[0]
+
+    def to_array(self):
+        """A copy of the row numbers."""
+        return np.array(self.rows)
+
+    def shuffle(self, rng):
+        """The permutation that ``rng.shuffle`` of a numpy RandomState gives, with the same draws, several times faster."""
+        bit_generator = rng._bit_generator
+        cdef bitgen_t* bits = <bitgen_t*> PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+        with bit_generator.lock, nogil:
+            shuffle_rows(&self.rows[0], self.rows.shape[0], bits.state, bits.next_uint32)
+
+
 cdef class Network:
     """Multilayer perceptron over one vector theta = [W1, b1, W2, b2, ...], matrices (fan_in, fan_out) row by row.
 
@@ -219,7 +261,7 @@ cdef class Network:
         else:
             raise ValueError(f"dtype must be float32 or float64, got {self.dtype}")
 
-    def bind(self, X, cnp.ndarray y, sample_weight, LossKernel loss, rows=None):
+    def bind(self, X, cnp.ndarray y, sample_weight, LossKernel loss, RowOrder rows=None):
         """Set the training data: X dense or CSR, y of shape (n, columns), sample_weight of shape (n,) or None.
 
         rows names those to train on; None is all.
@@ -229,8 +271,8 @@ cdef class Network:
         problem.rows = NULL
         problem.n_rows = X.shape[0]
         if rows is not None:
-            problem.rows = _rows(rows, X.shape[0])
-            problem.n_rows = rows.shape[0]
+            problem.rows = self._rows(rows, X.shape[0])
+            problem.n_rows = len(rows)
         problem.y = self._data(y, (X.shape[0], y.shape[1]))
         problem.y_columns = y.shape[1]
         problem.sample_weight = NULL
@@ -242,7 +284,7 @@ cdef class Network:
         self.n_bound = problem.n_rows
         self.bound = (X, y, sample_weight, loss, rows)
 
-    def forward(self, weights, intercepts, X, rows=None):
+    def forward(self, weights, intercepts, X, RowOrder rows=None):
         """Raw predictions, shape (n, layer_sizes[-1]), of all rows or of those named.
 
         weights and intercepts are lists of C-contiguous arrays, one of each per layer.
@@ -258,8 +300,8 @@ cdef class Network:
             intercept_pointers.push_back(self._data(b, self.layer_sizes[i + 1:i + 2]))
         self._view(X, &view)
         if rows is not None:
-            rows_pointer = _rows(rows, X.shape[0])
-            n = rows.shape[0]
+            rows_pointer = self._rows(rows, X.shape[0])
+            n = len(rows)
         out = np.empty((n, self.n_outputs), dtype=self.dtype)
         cdef void* out_pointer = cnp.PyArray_DATA(<cnp.ndarray> out)
         with nogil:
@@ -279,15 +321,15 @@ cdef class Network:
         raise_interruption(status)
         return value
 
-    def run_epoch(self, theta, rows, i64 batch_size, UpdateRule rule, double rate_start, double rate_end,
+    def run_epoch(self, theta, RowOrder rows, i64 batch_size, UpdateRule rule, double rate_start, double rate_end,
                   LayerPenalties penalties):
         """One pass over the bound data in batches, updating theta in place.
 
         Parameters
         ----------
         theta : ndarray of shape (n_parameters,)
-        rows : int64 ndarray or None
-            Order in which the rows are visited; None is the order that they were bound in.
+        rows : RowOrder or None
+            None is the order that they were bound in.
         batch_size : int
         rule : UpdateRule
             Its state is updated in place.
@@ -315,8 +357,8 @@ cdef class Network:
         plan.rows = NULL
         plan.n = self.n_bound
         if rows is not None:
-            plan.rows = _rows(rows, self.n_rows)
-            plan.n = rows.shape[0]
+            plan.rows = self._rows(rows, self.n_rows)
+            plan.n = len(rows)
         elif self.n_bound != self.n_rows:
             raise ValueError("rows must be given where only some of them are bound")
         plan.batch_size = min(batch_size, plan.n)
@@ -336,6 +378,11 @@ cdef class Network:
     def penalty(self, theta, LayerPenalties penalties):
         """Sum over the layers of strength * Omega."""
         return self.c.get().penalty(self._data(theta, (self.n_parameters,)), penalties.c.data())
+
+    cdef const i64* _rows(self, RowOrder rows, i64 n_rows) except NULL:
+        if rows.n_rows != n_rows:
+            raise ValueError(f"rows were made for a table of {rows.n_rows} rows, this one has {n_rows}")
+        return &rows.rows[0]
 
     cdef int _require_bound(self) except -1:
         if self.bound is None:
@@ -375,14 +422,6 @@ cdef class Network:
         view.row_starts = cnp.PyArray_DATA(<cnp.ndarray> X.indptr)
         view.wide_indices = X.indices.dtype == np.int64
         return 0
-
-
-cdef const i64* _rows(rows, i64 n_rows) except NULL:
-    if not isinstance(rows, np.ndarray) or rows.dtype != np.int64 or rows.ndim != 1 or not rows.flags.c_contiguous:
-        raise ValueError("rows must be a contiguous vector of int64")
-    if rows.shape[0] == 0 or rows.min() < 0 or rows.max() >= n_rows:
-        raise ValueError(f"rows must not be empty and lie in [0, {n_rows})")
-    return <const i64*> cnp.PyArray_DATA(<cnp.ndarray> rows)
 
 
 def gemm_seconds(layer_sizes, i64 batch_size, dtype, i64 repeats):

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from sknormnet._core.network import UpdateRule
+from sknormnet._core.network import RowOrder, UpdateRule
 from sknormnet.objective import Objective
 from sknormnet.solvers.base import BEST_KEPT, DIVERGED, NOTHING_KEPT, FitResult, Solver
 from sknormnet.solvers.monitor import Monitor
@@ -56,18 +56,18 @@ class Stochastic(Solver):
     def minimize(
         self, objective: Objective, theta: np.ndarray, *, monitor: Monitor, rng: np.random.RandomState
     ) -> FitResult:
-        n, rows = objective.n_samples, objective.rows
+        n, subset = objective.n_samples, objective.rows is not None
         rule = self._make_rule(objective)
-        order = self._first_order(n, rows)
-        one_batch = rows is None and self.batch_size >= n  # then their order does not matter
-        visited = order if (self.shuffle or rows is not None) and not one_batch else None
+        order = self._first_order(objective)
+        one_batch = not subset and self.batch_size >= n  # then their order does not matter
+        visited = order if (self.shuffle or subset) and not one_batch else None
         lookahead = self._lookahead_slices(objective)
         first_epoch, n_seen = self.state.get("n_epochs", 0), self.state.get("n_seen", 0)
 
         epoch, warning = 0, None
         while epoch < self.max_iter:
             if self.shuffle:
-                rng.shuffle(order)
+                order.shuffle(rng)
             rate, next_rate = self.schedule.rates(first_epoch + epoch, n_seen)
             _to_lookahead(theta, rule.first, lookahead)
             data_loss, penalty, finite = objective.run_epoch(theta, visited, self.batch_size, rule, rate, next_rate)
@@ -92,7 +92,7 @@ class Stochastic(Solver):
             "first": rule.first,
             "second": rule.second,
             "steps_done": rule.steps_done,
-            "order": order,
+            "order": order.to_array(),
             "n_epochs": first_epoch + epoch,
             "n_seen": n_seen,
         }
@@ -127,13 +127,11 @@ class Stochastic(Solver):
             rule.steps_done = self.state["steps_done"]
         return rule
 
-    def _first_order(self, n: int, rows: np.ndarray | None) -> np.ndarray:
-        if rows is not None:
-            return rows.copy()
+    def _first_order(self, objective: Objective) -> RowOrder:
         earlier = self.state.get("order")
-        if earlier is not None and len(earlier) == n:
-            return earlier.copy()
-        return np.arange(n, dtype=np.int64)
+        if earlier is not None and objective.rows is None and len(earlier) == objective.n_samples:
+            return objective.row_order(earlier)
+        return objective.row_order()
 
     def _lookahead_slices(self, objective: Objective) -> list[slice]:
         nesterov = self.rule == "sgd" and self.rule_parameters["nesterov"]

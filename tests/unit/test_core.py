@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from sknormnet._core import blas_threads
 from sknormnet._core.losses import LossKernel
-from sknormnet._core.network import LayerPenalties, Network, UpdateRule, aligned_empty, gemm_seconds
+from sknormnet._core.network import LayerPenalties, Network, RowOrder, UpdateRule, aligned_empty, gemm_seconds
 from sknormnet._core.penalties import ElementwiseKernel
 
 
@@ -41,8 +41,9 @@ def train(X, y, sizes, *, rows=None, batch_size=7, n_epochs=3, dtype=np.float64,
     theta = aligned_empty(network.n_parameters, dtype)
     theta[:] = np.random.default_rng(1).normal(scale=0.3, size=theta.size)
     rule = UpdateRule.sgd(theta.size, dtype, momentum=0.5, nesterov=False)
+    order = None if rows is None else RowOrder(rows, len(y))
     for _ in range(n_epochs):
-        network.run_epoch(theta, rows, batch_size, rule, 0.01, 0.01, no_penalty(len(sizes) - 1))
+        network.run_epoch(theta, order, batch_size, rule, 0.01, 0.01, no_penalty(len(sizes) - 1))
     return theta
 
 
@@ -60,7 +61,7 @@ def test_forward(n, sizes, dtype):
     np.testing.assert_allclose(network.forward(weights, intercepts, table), expected, rtol=tolerance, atol=tolerance * 10)
     rows = np.array([n - 1, 0, n // 2], dtype=np.int64)
     np.testing.assert_allclose(
-        network.forward(weights, intercepts, X, rows), expected[rows], rtol=tolerance, atol=tolerance * 10
+        network.forward(weights, intercepts, X, RowOrder(rows, n)), expected[rows], rtol=tolerance, atol=tolerance * 10
     )
 
 
@@ -221,7 +222,9 @@ def test_refuses_what_it_cannot_address():
     network.bind(X, y, None, LossKernel("squared_error"))
     for rows in ([0, 4], [-1], []):
         with pytest.raises(ValueError, match="rows must"):
-            network.run_epoch(theta, np.array(rows, dtype=np.int64), 2, rule, 0.1, 0.1, no_penalty(2))
+            RowOrder(np.array(rows, dtype=np.int64), 4)
+    with pytest.raises(ValueError, match="table of 5 rows"):
+        network.run_epoch(theta, RowOrder(np.arange(4), 5), 2, rule, 0.1, 0.1, no_penalty(2))
     with pytest.raises(ValueError, match="one term per weight matrix"):
         network.run_epoch(theta, None, 2, rule, 0.1, 0.1, no_penalty(1))
     with pytest.raises(ValueError, match="batch_size"):
@@ -232,6 +235,17 @@ def test_refuses_what_it_cannot_address():
         network.run_epoch(frozen, None, 2, rule, 0.1, 0.1, no_penalty(2))
     with pytest.raises(ValueError, match="float32 or float64"):
         Network((2, 1), "relu", np.int64)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 64, 65, 1000, 4097])
+def test_shuffles_as_numpy_does(n):
+    ours, theirs = np.random.RandomState(5), np.random.RandomState(5)
+    order, expected = RowOrder(np.arange(n), n), np.arange(n)
+    for _ in range(5):
+        order.shuffle(ours)
+        theirs.shuffle(expected)
+        np.testing.assert_array_equal(order.to_array(), expected)
+    assert ours.uniform() == theirs.uniform()
 
 
 def test_gemm_seconds_is_a_time():

@@ -26,7 +26,6 @@ template <class T> class Products {
     }
 
     void backward(const T* d, const T* w, T* out, i64 rows, i64 fan_in, i64 fan_out) const {  // D W'
-        if (fan_out == 1) return table_->outer(d, w, out, rows, fan_in);
         multiply('T', 'N', fan_in, rows, fan_out, w, fan_out, d, fan_out, out, fan_in, false);
     }
 

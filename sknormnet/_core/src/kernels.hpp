@@ -39,6 +39,9 @@ template <class T> struct KernelTable {
     void (*bias_activation[N_ACTIVATIONS])(T* z, const T* bias, i64 rows, i64 columns);
     // delta <- delta * activation'(.), from the activation's value a; column sums of the result are added to sums
     void (*activation_backward[N_ACTIVATIONS])(const T* a, T* delta, T* sums, i64 rows, i64 columns);
+    // of a layer of one output, in one pass: gradient += a' d, delta <- (d w') * activation'(.), sums += column sums
+    void (*single_output_backward[N_ACTIVATIONS])(const T* a, const T* d, const T* w, T* delta, T* sums, T* gradient,
+                                                  i64 rows, i64 columns);
     void (*column_sums)(const T* delta, T* sums, i64 rows, i64 columns);  // added to sums
 
     LossFunction<T> losses[N_LOSSES];
@@ -64,7 +67,6 @@ template <class T> struct KernelTable {
     // Products with a vector, for layers of one output, where a matrix product does not pay.
     void (*matrix_vector)(const T* a, i64 stride, const T* w, T* out, i64 rows, i64 columns);
     void (*vector_matrix)(const T* a, i64 stride, const T* d, T* out, i64 rows, i64 columns, bool accumulate);
-    void (*outer)(const T* d, const T* w, T* out, i64 rows, i64 columns);
 };
 
 template <class T> const KernelTable<T>& kernels();  // the widest instruction set that this machine has

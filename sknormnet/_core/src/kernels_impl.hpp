@@ -75,10 +75,27 @@ template <class T, class A> void bias_activation(T* z, const T* bias, i64 rows, 
     }
 }
 
+// Four rows a pass: the sums are read and written a quarter as often.
 template <class T, class A>
-void activation_backward(const T* SKNORMNET_RESTRICT a, T* SKNORMNET_RESTRICT delta, T* SKNORMNET_RESTRICT sums,
-                         i64 rows, i64 columns) {
-    for (i64 i = 0; i < rows; ++i) {
+void activation_backward(const T* a, T* delta, T* SKNORMNET_RESTRICT sums, i64 rows, i64 columns) {
+    i64 i = 0;
+    for (; i + 4 <= rows; i += 4) {
+        const T* SKNORMNET_RESTRICT a0 = a + i * columns;
+        T* SKNORMNET_RESTRICT row0 = delta + i * columns;
+#pragma omp simd
+        for (i64 j = 0; j < columns; ++j) {
+            const T d0 = A::times_derivative(row0[j], a0[j]);
+            const T d1 = A::times_derivative(row0[j + columns], a0[j + columns]);
+            const T d2 = A::times_derivative(row0[j + 2 * columns], a0[j + 2 * columns]);
+            const T d3 = A::times_derivative(row0[j + 3 * columns], a0[j + 3 * columns]);
+            row0[j] = d0;
+            row0[j + columns] = d1;
+            row0[j + 2 * columns] = d2;
+            row0[j + 3 * columns] = d3;
+            sums[j] += (d0 + d1) + (d2 + d3);
+        }
+    }
+    for (; i < rows; ++i) {
         const T* SKNORMNET_RESTRICT a_row = a + i * columns;
         T* SKNORMNET_RESTRICT row = delta + i * columns;
 #pragma omp simd
@@ -86,6 +103,43 @@ void activation_backward(const T* SKNORMNET_RESTRICT a, T* SKNORMNET_RESTRICT de
             const T d = A::times_derivative(row[j], a_row[j]);
             row[j] = d;
             sums[j] += d;
+        }
+    }
+}
+
+// What one output d = d loss / d raw does to the hidden layer a below it, in one pass over a: its weights' gradient
+// a' d, the hidden layer's delta (d w') * activation'(.), and that delta's column sums.
+template <class T, class A>
+void single_output_backward(const T* a, const T* d, const T* SKNORMNET_RESTRICT w, T* delta,
+                            T* SKNORMNET_RESTRICT sums, T* SKNORMNET_RESTRICT gradient, i64 rows, i64 columns) {
+    i64 i = 0;
+    for (; i + 4 <= rows; i += 4) {
+        const T* SKNORMNET_RESTRICT a0 = a + i * columns;
+        T* SKNORMNET_RESTRICT row0 = delta + i * columns;
+        const T d0 = d[i], d1 = d[i + 1], d2 = d[i + 2], d3 = d[i + 3];
+#pragma omp simd
+        for (i64 j = 0; j < columns; ++j) {
+            const T h0 = a0[j], h1 = a0[j + columns], h2 = a0[j + 2 * columns], h3 = a0[j + 3 * columns];
+            const T e0 = A::times_derivative(d0 * w[j], h0), e1 = A::times_derivative(d1 * w[j], h1);
+            const T e2 = A::times_derivative(d2 * w[j], h2), e3 = A::times_derivative(d3 * w[j], h3);
+            row0[j] = e0;
+            row0[j + columns] = e1;
+            row0[j + 2 * columns] = e2;
+            row0[j + 3 * columns] = e3;
+            gradient[j] += (d0 * h0 + d1 * h1) + (d2 * h2 + d3 * h3);
+            sums[j] += (e0 + e1) + (e2 + e3);
+        }
+    }
+    for (; i < rows; ++i) {
+        const T* SKNORMNET_RESTRICT a_row = a + i * columns;
+        T* SKNORMNET_RESTRICT row = delta + i * columns;
+        const T di = d[i];
+#pragma omp simd
+        for (i64 j = 0; j < columns; ++j) {
+            const T e = A::times_derivative(di * w[j], a_row[j]);
+            row[j] = e;
+            gradient[j] += di * a_row[j];
+            sums[j] += e;
         }
     }
 }
@@ -434,7 +488,26 @@ template <class T> bool all_finite(const T* w, i64 n) {
 template <class T>
 void matrix_vector(const T* a, i64 stride, const T* SKNORMNET_RESTRICT w, T* SKNORMNET_RESTRICT out, i64 rows,
                    i64 columns) {
-    for (i64 i = 0; i < rows; ++i) {
+    i64 i = 0;
+    for (; i + 4 <= rows; i += 4) {  // four independent sums hide each other's latency
+        const T* SKNORMNET_RESTRICT r0 = a + i * stride;
+        const T* SKNORMNET_RESTRICT r1 = r0 + stride;
+        const T* SKNORMNET_RESTRICT r2 = r1 + stride;
+        const T* SKNORMNET_RESTRICT r3 = r2 + stride;
+        T s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+#pragma omp simd reduction(+ : s0, s1, s2, s3)
+        for (i64 j = 0; j < columns; ++j) {
+            s0 += r0[j] * w[j];
+            s1 += r1[j] * w[j];
+            s2 += r2[j] * w[j];
+            s3 += r3[j] * w[j];
+        }
+        out[i] = s0;
+        out[i + 1] = s1;
+        out[i + 2] = s2;
+        out[i + 3] = s3;
+    }
+    for (; i < rows; ++i) {
         const T* SKNORMNET_RESTRICT row = a + i * stride;
         T sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -460,16 +533,6 @@ void vector_matrix(const T* a, i64 stride, const T* SKNORMNET_RESTRICT d, T* SKN
     for (; i < rows; ++i) add_scaled(out, a + i * stride, columns, d[i]);
 }
 
-template <class T>
-void outer(const T* SKNORMNET_RESTRICT d, const T* SKNORMNET_RESTRICT w, T* SKNORMNET_RESTRICT out, i64 rows,
-           i64 columns) {
-    for (i64 i = 0; i < rows; ++i) {
-        const T di = d[i];
-#pragma omp simd
-        for (i64 j = 0; j < columns; ++j) out[i * columns + j] = di * w[j];
-    }
-}
-
 // ---------------------------------------------------------------------------------------------------- table
 
 template <class T> constexpr sknormnet::KernelTable<T> make_table() {
@@ -478,6 +541,8 @@ template <class T> constexpr sknormnet::KernelTable<T> make_table() {
          bias_activation<T, Logistic>},
         {activation_backward<T, Identity>, activation_backward<T, Relu>, activation_backward<T, Tanh>,
          activation_backward<T, Logistic>},
+        {single_output_backward<T, Identity>, single_output_backward<T, Relu>, single_output_backward<T, Tanh>,
+         single_output_backward<T, Logistic>},
         column_sums<T>,
         {elementwise_loss<T, SquaredError>, log_loss<T>},
         logistic<T>,
@@ -495,7 +560,6 @@ template <class T> constexpr sknormnet::KernelTable<T> make_table() {
         all_finite<T>,
         matrix_vector<T>,
         vector_matrix<T>,
-        outer<T>,
     };
 }
 

@@ -207,10 +207,11 @@ template <class T> class Network final : public NetworkBase {
     double gemm_seconds(i64 rows, i64 repeats) override {
         const FlushToZero flush;
         reserve(rows);
-        Buffer<T> theta(n_parameters_), input(rows * sizes_[0]), gradient(largest_layer_);
+        Buffer<T> theta(n_parameters_), input(rows * sizes_[0]), gradient(2 * largest_layer_);
         std::fill_n(theta.data(), n_parameters_, T(0.01));
         std::fill_n(input.data(), rows * sizes_[0], T(0.5));
         std::fill_n(deltas_[0].data(), rows * widest_, T(0.5));
+        std::fill_n(gradient.data(), 2 * largest_layer_, T(0));
         const auto begin = std::chrono::steady_clock::now();
         for (i64 r = 0; r < repeats; ++r) {
             for (i64 l = 0; l < n_layers_; ++l) {
@@ -220,6 +221,12 @@ template <class T> class Network final : public NetworkBase {
             }
             for (i64 l = n_layers_ - 1; l >= 0; --l) {
                 const T* a = l == 0 ? input.data() : outputs_[l - 1].data();
+                if (l > 0 && sizes_[l + 1] == 1) {
+                    table_.single_output_backward[IDENTITY](a, deltas_[0].data(), theta.data() + offsets_[l],
+                                                            deltas_[1].data(), gradient.data(),
+                                                            gradient.data() + sizes_[l], rows, sizes_[l]);
+                    continue;
+                }
                 if (l > 0) {
                     products_.backward(deltas_[0].data(), theta.data() + offsets_[l], deltas_[1].data(), rows,
                                        sizes_[l], sizes_[l + 1]);
@@ -328,9 +335,13 @@ template <class T> class Network final : public NetworkBase {
         for (i64 l = n_layers_ - 1; l >= 0; --l) {
             const i64 fan_in = sizes_[l], fan_out = sizes_[l + 1];
             T* gradient = where(l);
-            if (l > 0) {
+            if (l > 0) std::fill_n(sums_below, fan_in, T(0));
+            if (l > 0 && fan_out == 1) {
+                if (!accumulate) std::fill_n(gradient, fan_in, T(0));
+                table_.single_output_backward[activation_](outputs_[l - 1].data(), delta, weights_[l], below, sums_below,
+                                                           gradient, n, fan_in);
+            } else if (l > 0) {
                 products_.backward(delta, weights_[l], below, n, fan_in, fan_out);
-                std::fill_n(sums_below, fan_in, T(0));
                 table_.activation_backward[activation_](outputs_[l - 1].data(), below, sums_below, n, fan_in);
                 products_.weight_gradient(outputs_[l - 1].data(), fan_in, delta, gradient, n, fan_in, fan_out, accumulate);
             } else if (x.sparse()) {
