@@ -21,7 +21,7 @@ from sknormnet.initializers import glorot_uniform
 from sknormnet.losses import Loss
 from sknormnet.objective import Objective
 from sknormnet.plan import PenaltyTerm, Plan, resolve_layer_weights, resolve_penalties
-from sknormnet.solvers import STOCHASTIC_SOLVERS, FitResult, Fista, Lbfgs, Monitor, Solver, Stochastic, make_schedule
+from sknormnet.solvers import STOCHASTIC_SOLVERS, Fista, FitResult, Lbfgs, Monitor, Solver, Stochastic, make_schedule
 
 BLOCK_BYTES = 1 << 23  # predicting works on blocks of about this size
 
@@ -59,6 +59,8 @@ class BaseNormRegMLP(BaseEstimator, ABC):
     """Parameters and training of NormRegMLPClassifier and NormRegMLPRegressor."""
 
     task: ClassVar[str]
+    history_: dict[str, list]
+    t_: int
 
     def __init__(
         self,
@@ -194,7 +196,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         if (self.warm_start or incremental) and result.state:
             mean = state.get("mean_weight")
             if mean is None:
-                mean = 1.0 if sample_weight is None else float(sample_weight.mean())
+                mean = 1.0 if sample_weight is None else _mean(sample_weight)
             self._training_state = {
                 "solver": self.solver,
                 "optimizer": result.state,
@@ -202,7 +204,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
                 "mean_weight": mean,
             }
         else:
-            vars(self).pop("_training_state", None)
+            self.__dict__.pop("_training_state", None)
         return result
 
     def _make_plan(self, layer_sizes: tuple[int, ...]) -> Plan:
@@ -244,7 +246,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         if mean is None:
             if (sample_weight == sample_weight[0]).all():
                 return None
-            mean = sample_weight.mean()
+            mean = _mean(sample_weight)
         return (sample_weight / mean).astype(dtype)
 
     def _split(self, n: int, target: Target, rng) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -255,16 +257,19 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             raise ValueError("early_stopping needs a validation_fraction above 0")
         rows, stratify = np.arange(n, dtype=np.int64), target.stratify
         if stratify is not None and np.unique(stratify, return_counts=True)[1].min() < 2:
-            warnings.warn("A class has one sample only: the validation set is not stratified.", UserWarning, stacklevel=5)
-            stratify = None
-        train, held_out = train_test_split(
-            rows, test_size=self.validation_fraction, random_state=rng, stratify=stratify
-        )
-        if len(held_out) < 2:
-            raise ValueError(
-                f"the validation set has {len(held_out)} sample; raise validation_fraction "
-                f"(now {self.validation_fraction}) or use more data"
+            warnings.warn(
+                "A class has one sample only: the validation set is not stratified.", UserWarning, stacklevel=5
             )
+            stratify = None
+        remedy = f"raise validation_fraction (now {self.validation_fraction}) or use more data"
+        try:
+            train, held_out = train_test_split(
+                rows, test_size=self.validation_fraction, random_state=rng, stratify=stratify
+            )
+        except ValueError as error:
+            raise ValueError(f"{n} samples cannot be split for early_stopping ({error}); {remedy}") from error
+        if len(held_out) < 2:
+            raise ValueError(f"the validation set has {len(held_out)} sample; {remedy}")
         return train, held_out
 
     def _validator(self, plan: Plan, X, y, weight, held_out) -> Callable[[np.ndarray], float]:
@@ -303,6 +308,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             batch_size=self._batch_rows(n_samples),
             shuffle=bool(self.shuffle),
             state=state,
+            keep_state=bool(self.warm_start) or incremental,
         )
 
     def _batch_rows(self, n_samples: int) -> int:
@@ -316,9 +322,12 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             )
         return min(int(self.batch_size), n_samples)
 
-    def _store(self, result: FitResult, objective, monitor: Monitor, loss: Loss, n_targets: int, going_on: bool) -> None:
+    def _store(
+        self, result: FitResult, objective, monitor: Monitor, loss: Loss, n_targets: int, going_on: bool
+    ) -> None:
         plan = objective.plan
-        self.objective_ = objective.data_loss(result.theta, np.empty_like(result.theta)) + objective.penalty(result.theta)
+        monitor.best_theta = None  # its memory is free before the fitted arrays are made
+        self.objective_ = objective.data_loss(result.theta) + objective.penalty(result.theta)
         history = monitor.history
         if going_on:
             history = {key: self.history_[key] + values for key, values in history.items()}
@@ -348,14 +357,14 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         network = Network(layer_sizes, self.hidden_activation_, dtype)
         row_bytes = (layer_sizes[-1] + (X.shape[1] if X.dtype != dtype else 0)) * dtype.itemsize
         step = max(1, BLOCK_BYTES // row_bytes)
-        out = None
+        out: np.ndarray
         with single_thread:
             for start in range(0, X.shape[0], step):
                 block = validation.as_block(X[start : start + step] if step < X.shape[0] else X, dtype)
                 values = convert(network.forward(weights, intercepts, block))
                 if step >= X.shape[0]:
                     return values
-                if out is None:
+                if start == 0:
                     out = np.empty((X.shape[0], *values.shape[1:]), dtype=values.dtype)
                 out[start : start + step] = values
         return out
@@ -380,6 +389,12 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _mean(sample_weight: np.ndarray) -> float:
+    """Mean of weights whose sum might overflow."""
+    highest = sample_weight.max()
+    return float(highest * (sample_weight / highest).mean())
 
 
 def _save_rng(rng: np.random.RandomState) -> dict[str, Any]:

@@ -188,7 +188,7 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> model = make_pipeline(
     ...     StandardScaler(),
-    ...     NormRegMLPClassifier((8,), penalty="l1", alpha=0.01, solver="fista", max_iter=500, tol=1e-3, random_state=0),
+    ...     NormRegMLPClassifier((8,), penalty="l1", alpha=0.01, solver="fista", tol=0.01, random_state=0),
     ... ).fit(X, y)
     >>> bool(model.score(X, y) > 0.95)
     True

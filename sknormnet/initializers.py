@@ -1,5 +1,7 @@
 """Initial weights."""
 
+import itertools
+
 import numpy as np
 
 from sknormnet._core.network import aligned_empty
@@ -8,7 +10,7 @@ from sknormnet._core.network import aligned_empty
 def glorot_uniform(
     layer_sizes: tuple[int, ...], activation: str, dtype: np.dtype, rng: np.random.RandomState
 ) -> np.ndarray:
-    """Initial theta: uniform in (-b, b), b = sqrt(6 / (fan_in + fan_out)), or sqrt(2 / ...) for the logistic activation.
+    """Initial theta: uniform in (-b, b), b = sqrt(6 / (fan_in + fan_out)), or sqrt(2 / ...) with logistic units.
 
     Draws in the order of scikit-learn's MLP (each layer's matrix, then its intercepts), so that the same seed gives the
     same weights.
@@ -31,7 +33,7 @@ def glorot_uniform(
     Glorot and Bengio (2010), Understanding the difficulty of training deep feedforward neural networks, section 4.2.1.
     """
     factor = 2.0 if activation == "logistic" else 6.0
-    layers = list(zip(layer_sizes[:-1], layer_sizes[1:], strict=True))
+    layers = list(itertools.pairwise(layer_sizes))
     theta = aligned_empty(sum((fan_in + 1) * fan_out for fan_in, fan_out in layers), dtype)
     start = 0
     for fan_in, fan_out in layers:

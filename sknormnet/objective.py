@@ -60,8 +60,8 @@ class Objective:
         """The parts of theta whose penalty is taken by its prox."""
         return [s for s, _, _ in self._proximal_terms]
 
-    def data_loss(self, theta: np.ndarray, gradient: np.ndarray) -> float:
-        """Data loss; its gradient overwrites `gradient`."""
+    def data_loss(self, theta: np.ndarray, gradient: np.ndarray | None = None) -> float:
+        """Data loss; its gradient overwrites `gradient`, if given."""
         return self._network.value_and_gradient(theta, gradient)
 
     def penalty(self, theta: np.ndarray) -> float:

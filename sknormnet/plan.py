@@ -3,6 +3,7 @@
 From layer sizes, penalties and layer weights to one term, strength * Omega, for each weight matrix.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -112,11 +113,11 @@ class Plan:
         )
 
     def split(self, theta: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Copies of the matrices, shape (fan_in, fan_out), and of the intercepts, shape (fan_out,)."""
+        """Views of the matrices, shape (fan_in, fan_out), and of the intercepts, shape (fan_out,)."""
         coefs, intercepts = [], []
         for (fan_in, fan_out), s in zip(self.shapes, self.weight_slices(), strict=True):
-            coefs.append(theta[s].reshape(fan_in, fan_out).copy())
-            intercepts.append(theta[s.stop : s.stop + fan_out].copy())
+            coefs.append(theta[s].reshape(fan_in, fan_out))
+            intercepts.append(theta[s.stop : s.stop + fan_out])
         return coefs, intercepts
 
     def join(self, coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray], dtype: np.dtype) -> np.ndarray:
@@ -127,7 +128,7 @@ class Plan:
 
 
 def layer_shapes(layer_sizes: tuple[int, ...]) -> list[tuple[int, int]]:
-    return list(zip(layer_sizes[:-1], layer_sizes[1:], strict=True))
+    return list(itertools.pairwise(layer_sizes))
 
 
 def resolve_layer_weights(layer_weights: Any, layer_sizes: tuple[int, ...]) -> list[float]:
@@ -146,6 +147,10 @@ def resolve_layer_weights(layer_weights: Any, layer_sizes: tuple[int, ...]) -> l
         scale, numbers = layer_weights, [1.0] * len(shapes)
     elif isinstance(layer_weights, PerLayer):
         scale, numbers = layer_weights.scale, layer_weights.for_layers(len(shapes))
+    elif np.ndim(layer_weights) != 1:
+        raise ValueError(
+            f"layer_weights must be a flat sequence with one number per weight matrix, got {layer_weights!r}"
+        )
     else:
         numbers = list(layer_weights)
         _check_one_per_layer("layer_weights", numbers, shapes)

@@ -184,7 +184,7 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
     >>> from sklearn.linear_model import Lasso
     >>> from sknormnet import NormRegMLPRegressor
     >>> X, y = make_regression(n_samples=100, n_features=10, n_informative=3, random_state=0)
-    >>> model = NormRegMLPRegressor((), penalty="l1", alpha=5.0, solver="fista", max_iter=5000, tol=1e-8).fit(X, y)
+    >>> model = NormRegMLPRegressor((), penalty="l1", alpha=5.0, solver="fista", max_iter=5000, tol=1e-6).fit(X, y)
     >>> lasso = Lasso(alpha=5.0, tol=1e-10).fit(X, y)
     >>> bool(np.allclose(model.coefs_[0].ravel(), lasso.coef_, atol=1e-5))
     True
@@ -327,7 +327,9 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
     ) -> Target:
         values = validation.check_target_values(y, dtype)
         if going_on and values.shape[1] != self.n_outputs_:
-            raise ValueError(f"y has {values.shape[1]} targets, the first fit had {self.n_outputs_}; fit anew for others")
+            raise ValueError(
+                f"y has {values.shape[1]} targets, the first fit had {self.n_outputs_}; fit anew for others"
+            )
         return Target(values)
 
     def _validation_score(self, y: np.ndarray, raw: np.ndarray, sample_weight: np.ndarray | None) -> float:

@@ -94,7 +94,7 @@ def check_hidden_layer_sizes(sizes: Any) -> tuple[int, ...]:
     """Hidden layer sizes as a tuple; () is a linear model."""
     sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
     for size in sizes:
-        if isinstance(size, bool | np.bool_) or not isinstance(size, Integral) or not 1 <= size < 2**31:
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or not 1 <= size < 2**31:
             raise ValueError(f"hidden_layer_sizes must be positive integers below 2**31, got {size!r} in {sizes!r}")
     return tuple(int(size) for size in sizes)
 
@@ -174,5 +174,7 @@ def check_target_values(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
     with np.errstate(over="ignore"):
         converted = np.ascontiguousarray(y if y.ndim == 2 else y[:, np.newaxis], dtype=dtype)
     if not np.isfinite(converted).all():
-        raise ValueError(f"y contains values too large for {np.dtype(dtype)}; scale the targets or pass dtype='float64'")
+        raise ValueError(
+            f"y contains values too large for {np.dtype(dtype)}; scale the targets or pass dtype='float64'"
+        )
     return converted

@@ -13,7 +13,7 @@ ACTIVATIONS = {
 
 
 def instruction_set():
-    """Name of the instruction set whose kernels run: 'baseline', 'avx2' or 'avx512'."""
+    """Name of the instruction set whose kernels run: 'baseline', 'avx2', 'avx512', or 'portable' from such a build."""
     return kernels.instruction_set().decode()
 
 

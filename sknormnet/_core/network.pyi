@@ -20,9 +20,7 @@ class UpdateRule:
     @staticmethod
     def sgd(n_parameters: int, dtype: DTypeLike, *, momentum: float, nesterov: bool) -> UpdateRule: ...
     @staticmethod
-    def adam(
-        n_parameters: int, dtype: DTypeLike, *, beta_1: float, beta_2: float, epsilon: float
-    ) -> UpdateRule: ...
+    def adam(n_parameters: int, dtype: DTypeLike, *, beta_1: float, beta_2: float, epsilon: float) -> UpdateRule: ...
 
 class RowOrder:
     n_rows: int
@@ -52,7 +50,7 @@ class Network:
         X: Any,
         rows: RowOrder | None = None,
     ) -> np.ndarray: ...
-    def value_and_gradient(self, theta: np.ndarray, gradient: np.ndarray) -> float: ...
+    def value_and_gradient(self, theta: np.ndarray, gradient: np.ndarray | None) -> float: ...
     def run_epoch(
         self,
         theta: np.ndarray,

@@ -18,7 +18,7 @@ from sknormnet._core.penalties cimport ElementwiseKernel
 import threading
 
 from sknormnet._core.activations import ACTIVATIONS
-from sknormnet._core.blas_threads import single_thread
+from sknormnet._core.blas_threads import single_thread, small_products_are_faster
 
 cnp.import_array()
 
@@ -98,7 +98,7 @@ cdef extern from "network.hpp" namespace "sknormnet" nogil:
         double gemm_seconds(i64, i64) except +
 
     cdef cppclass CNetwork "sknormnet::Network"[T](NetworkBase):
-        CNetwork(const vector[i64]&, int, void*) except +
+        CNetwork(const vector[i64]&, int, void*, bool) except +
 
 
 cdef int check_signals() noexcept with gil:
@@ -250,14 +250,15 @@ cdef class Network:
     def __init__(self, layer_sizes, activation, dtype):
         cdef vector[i64] sizes = layer_sizes
         cdef int index = ACTIVATIONS[activation]
+        cdef bool in_pieces = small_products_are_faster()
         self.layer_sizes = tuple(layer_sizes)
         self.dtype = np.dtype(dtype)
         self.n_outputs = sizes.back()
         self.n_parameters = sum((i + 1) * o for i, o in zip(layer_sizes[:-1], layer_sizes[1:]))
         if self.dtype == np.float32:
-            self.c.reset(new CNetwork[float](sizes, index, <void*> sgemm))
+            self.c.reset(new CNetwork[float](sizes, index, <void*> sgemm, in_pieces))
         elif self.dtype == np.float64:
-            self.c.reset(new CNetwork[double](sizes, index, <void*> dgemm))
+            self.c.reset(new CNetwork[double](sizes, index, <void*> dgemm, in_pieces))
         else:
             raise ValueError(f"dtype must be float32 or float64, got {self.dtype}")
 
@@ -309,9 +310,9 @@ cdef class Network:
         return out
 
     def value_and_gradient(self, theta, gradient):
-        """Mean loss over the bound data; its gradient in theta is written to gradient."""
+        """Mean loss over the bound data; its gradient in theta is written to gradient, unless that is None."""
         cdef void* theta_pointer = self._data(theta, (self.n_parameters,))
-        cdef void* gradient_pointer = self._writable(gradient)
+        cdef void* gradient_pointer = NULL if gradient is None else self._writable(gradient)
         cdef Poll poll = poll_of_this_thread()
         cdef double value = 0
         cdef int status

@@ -11,7 +11,8 @@ class LogLoss(Loss):
     """Negative log-likelihood of classes, also called cross-entropy.
 
     Domain
-        Binary and multilabel: y in {0, 1}, a column for each label. Multiclass: y in {0, ..., n_classes - 1}, one column.
+        Binary and multilabel: y in {0, 1}, a column for each label. Multiclass: y in {0, ..., n_classes - 1}, in one
+        column.
     Link
         logit for binary and multilabel targets, softmax for several classes
     Formula

@@ -46,7 +46,7 @@ class LogitLink(Link):
 
 
 class SoftmaxLink(Link):
-    """The columns of a row are log-probabilities of its classes, up to a constant: p_k = exp(raw_k) / sum_j exp(raw_j)."""
+    """The columns are log-probabilities of the classes, up to a constant: p_k = exp(raw_k) / sum_j exp(raw_j)."""
 
     name = "softmax"
 

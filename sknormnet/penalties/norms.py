@@ -56,7 +56,7 @@ class L1(Penalty):
     >>> import numpy as np
     >>> from sknormnet.penalties import L1
     >>> L1().prox(np.array([[3.0, -0.5]]), step=1.0, strength=1.0)
-    array([[ 2., -0.]])
+    array([[2., 0.]])
     """
 
     name = "l1"

@@ -10,4 +10,14 @@ from sknormnet.solvers.stochastic import Stochastic
 SOLVERS = ("adam", "sgd", "lbfgs", "fista")
 STOCHASTIC_SOLVERS = ("adam", "sgd")
 
-__all__ = ["SOLVERS", "STOCHASTIC_SOLVERS", "FitResult", "Fista", "Lbfgs", "Monitor", "Solver", "Stochastic", "make_schedule"]
+__all__ = [
+    "SOLVERS",
+    "STOCHASTIC_SOLVERS",
+    "FitResult",
+    "Fista",
+    "Lbfgs",
+    "Monitor",
+    "Solver",
+    "Stochastic",
+    "make_schedule",
+]

@@ -99,13 +99,15 @@ class Fista(Solver):
                 return FitResult(x, iteration)
             if stalled >= MOST_STALLED or rose:
                 text = (
-                    f"fista stopped on a stalled objective: it no longer falls by more than rounding, and the residual, "
+                    "fista stopped on a stalled objective: it no longer falls by more than rounding, and the residual, "
                     f"{objective.residual(x, gradient_at_x):.2g}, is above tol={self.tol}. On a kink of the network or "
                     "at the precision of the dtype this is the end; otherwise scale the data."
                 )
                 return FitResult(x, iteration, text)
             step *= GROWTH
-        text = f"fista reached max_iter={self.max_iter} before its residual fell to tol={self.tol}. Raise max_iter or tol."
+        text = (
+            f"fista reached max_iter={self.max_iter} before its residual fell to tol={self.tol}. Raise max_iter or tol."
+        )
         return FitResult(x, self.max_iter, text)
 
     @staticmethod

@@ -92,7 +92,9 @@ class Lbfgs(Solver):
                 f"(now {self.max_fun}), or scale the data."
             )
         elif result.status == 2:
-            warning = f"lbfgs stopped on a stalled objective: {result.message}. The gradient is not below tol={self.tol}."
+            warning = (
+                f"lbfgs stopped on a stalled objective: {result.message}. The gradient is not below tol={self.tol}."
+            )
         return FitResult(theta, result.nit, warning)
 
 

@@ -24,7 +24,12 @@ class Monitor:
     """
 
     def __init__(
-        self, *, tol: float, patience: float, validate: Callable[[np.ndarray], float] | None = None, verbose: bool = False
+        self,
+        *,
+        tol: float,
+        patience: float,
+        validate: Callable[[np.ndarray], float] | None = None,
+        verbose: bool = False,
     ):
         self.tol = tol
         self.patience = patience
@@ -42,6 +47,12 @@ class Monitor:
     def exhausted(self) -> bool:
         """Whether patience is at its end."""
         return self._waited >= self.patience
+
+    @property
+    def exploded(self) -> bool:
+        """Whether the objective is far above the first epoch's."""
+        first, last = self.history["objective"][0], self.history["objective"][-1]
+        return last - first > 10 * abs(first)
 
     def reset_patience(self) -> None:
         self._waited = 0

@@ -16,6 +16,12 @@ NOT_CONVERGED = (
 )
 
 
+EXPLODED = (
+    "Training diverged: the objective ended far above its first value. The best parameters are kept. Scale the "
+    "features (StandardScaler) and the targets, or lower learning_rate_init."
+)
+
+
 class Stochastic(Solver):
     """Epochs of minibatch steps with an update rule.
 
@@ -32,6 +38,8 @@ class Stochastic(Solver):
         Whether each epoch visits the rows in a new random order.
     state : dict or None
         Of an earlier run, to go on from.
+    keep_state : bool
+        Whether the result has the state.
     """
 
     def __init__(
@@ -44,6 +52,7 @@ class Stochastic(Solver):
         batch_size: int,
         shuffle: bool,
         state: dict[str, Any] | None = None,
+        keep_state: bool = False,
     ):
         self.rule = rule
         self.rule_parameters = rule_parameters
@@ -52,6 +61,7 @@ class Stochastic(Solver):
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.state = state or {}
+        self.keep_state = keep_state
 
     def minimize(
         self, objective: Objective, theta: np.ndarray, *, monitor: Monitor, rng: np.random.RandomState
@@ -84,10 +94,15 @@ class Stochastic(Solver):
                 learning_rate=rate,
             )
             if self._should_stop(monitor):
+                if monitor.exploded:
+                    best = theta if monitor.best_theta is None else monitor.best_theta
+                    return FitResult(best, epoch, EXPLODED)
                 break
         else:
             if self.max_iter > 1 and self.schedule.stops_on_plateau:
                 warning = NOT_CONVERGED.format(max_iter=self.max_iter)
+        if not self.keep_state:
+            return FitResult(theta, epoch, warning)
         state = {
             "first": rule.first,
             "second": rule.second,
@@ -118,7 +133,7 @@ class Stochastic(Solver):
         return FitResult(monitor.best_theta, epoch, text)
 
     def _make_rule(self, objective: Objective) -> UpdateRule:
-        make = {"sgd": UpdateRule.sgd, "adam": UpdateRule.adam}[self.rule]
+        make = UpdateRule.sgd if self.rule == "sgd" else UpdateRule.adam
         rule = make(objective.n_parameters, objective.dtype, **self.rule_parameters)
         if self.state:
             for mine, earlier in ((rule.first, self.state["first"]), (rule.second, self.state["second"])):

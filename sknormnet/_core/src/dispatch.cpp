@@ -22,7 +22,11 @@ extern const KernelTable<double> avx2_kernels_double, avx512_kernels_double;
 namespace {
 
 enum Level { BASELINE, AVX2, AVX512 };
+#ifdef SKNORMNET_PORTABLE
+const char* const level_names[] = {"portable"};
+#else
 const char* const level_names[] = {"baseline", "avx2", "avx512"};
+#endif
 
 Level machine_level() {
 #if !defined(SKNORMNET_SIMD_X86)

@@ -335,7 +335,7 @@ template <class T> inline T soft_threshold(T v, T threshold) {
     const T magnitude = absolute(v) - threshold;
     const T shrunk = magnitude > 0 ? magnitude : T(0);
     // Written so that NaN stays NaN.
-    return v < 0 ? -shrunk : (v >= 0 ? shrunk : v);
+    return v < 0 ? T(0) - shrunk : (v >= 0 ? shrunk : v);  // never -0
 }
 
 // Runs body(j) -> penalty of w[j] over a segment, in chunks whose sums are added up in double.

@@ -66,6 +66,7 @@ class NetworkBase {  // what Cython sees; arrays are of the network's dtype
     // weights[l] and intercepts[l] of each layer, apart: a fitted model's arrays need not be one theta.
     virtual int forward(const void* const* weights, const void* const* intercepts, const FeatureView& x,
                         const i64* rows, i64 n, void* out) = 0;
+    // gradient may be null: the value alone is cheaper
     virtual int value_and_gradient(const void* theta, void* gradient, Poll poll, double* value) = 0;
     virtual int run_epoch(void* theta, const EpochPlan& plan, Poll poll, EpochResult* result) = 0;
     virtual double penalty(const void* theta, const LayerPenalty* penalties) = 0;
@@ -74,14 +75,15 @@ class NetworkBase {  // what Cython sees; arrays are of the network's dtype
 
 template <class T> class Network final : public NetworkBase {
   public:
-    Network(const std::vector<i64>& layer_sizes, int activation, void* gemm)
+    Network(const std::vector<i64>& layer_sizes, int activation, void* gemm, bool in_pieces)
         : sizes_(layer_sizes), n_layers_(static_cast<i64>(layer_sizes.size()) - 1), table_(kernels<T>()),
-          products_(reinterpret_cast<Gemm<T>>(gemm), table_), activation_(activation) {
+          products_(reinterpret_cast<Gemm<T>>(gemm), in_pieces, table_), activation_(activation) {
         i64 offset = 0;
         i64 total_width = sizes_[0];
         for (i64 l = 0; l < n_layers_; ++l) {
             offsets_.push_back(offset);
             offset += (sizes_[l] + 1) * sizes_[l + 1];
+            if (l > 0) largest_above_ = std::max(largest_above_, sizes_[l] * sizes_[l + 1]);
             largest_layer_ = std::max(largest_layer_, (sizes_[l] + 1) * sizes_[l + 1]);
             widest_ = std::max(widest_, sizes_[l + 1]);
             total_width += sizes_[l + 1];
@@ -131,7 +133,7 @@ template <class T> class Network final : public NetworkBase {
         return FINISHED;
     }
 
-    // Mean loss over the bound data, in blocks of rows; the gradient is overwritten.
+    // Mean loss over the bound data, in blocks of rows; the gradient, unless null, is overwritten.
     int value_and_gradient(const void* theta_, void* gradient_, Poll poll, double* value) override {
         const FlushToZero flush;
         const T* theta = static_cast<const T*>(theta_);
@@ -140,14 +142,17 @@ template <class T> class Network final : public NetworkBase {
         const Features<T> x(problem_.x, sizes_[0], table_);
         const i64 n = problem_.n_rows;
         reserve(std::min(n, block_rows_));
+        if (gradient != nullptr) reserve_transposed();
         Clock clock(poll, operations_per_row() * block_rows_);
         double total = 0;
         for (i64 start = 0; start < n; start += block_rows_) {
             const i64 block = std::min(block_rows_, n - start);
             forward_block(x, problem_.rows, start, block);
             total += loss_block(problem_.rows, start, block, T(1) / static_cast<T>(n));
-            backward_block(x, problem_.rows, start, block, start > 0, [&](i64 l) { return gradient + offsets_[l]; },
-                           [](i64, T*) {});
+            if (gradient != nullptr) {
+                backward_block(x, problem_.rows, start, block, start > 0,
+                               [&](i64 l) { return gradient + offsets_[l]; }, [](i64, T*) {});
+            }
             if (clock.interrupted()) return INTERRUPTED;
         }
         *value = total / static_cast<double>(n);
@@ -161,6 +166,7 @@ template <class T> class Network final : public NetworkBase {
         const Features<T> x(problem_.x, sizes_[0], table_);
         reserve(std::min(plan.n, plan.batch_size));
         if (layer_gradient_.data() == nullptr) layer_gradient_ = Buffer<T>(largest_layer_);
+        reserve_transposed();
         Rule<T> rule(plan.rule, static_cast<T*>(plan.first), static_cast<T*>(plan.second), plan.steps_done, table_);
         Clock clock(poll, operations_per_row() * plan.batch_size);
         const i64 n_batches = (plan.n + plan.batch_size - 1) / plan.batch_size;
@@ -207,6 +213,7 @@ template <class T> class Network final : public NetworkBase {
     double gemm_seconds(i64 rows, i64 repeats) override {
         const FlushToZero flush;
         reserve(rows);
+        reserve_transposed();
         Buffer<T> theta(n_parameters_), input(rows * sizes_[0]), gradient(2 * largest_layer_);
         std::fill_n(theta.data(), n_parameters_, T(0.01));
         std::fill_n(input.data(), rows * sizes_[0], T(0.5));
@@ -261,6 +268,12 @@ template <class T> class Network final : public NetworkBase {
         i64 calls_between_looks_, calls_ = 0;
         std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
     };
+
+    void reserve_transposed() {
+        if (has_transposed_) return;
+        products_.reserve(largest_above_);
+        has_transposed_ = true;
+    }
 
     i64 weights_of(i64 l) const { return sizes_[l] * sizes_[l + 1]; }
     double operations_per_row() const { return 6.0 * static_cast<double>(n_parameters_) + 1; }
@@ -365,7 +378,7 @@ template <class T> class Network final : public NetworkBase {
     }
 
     std::vector<i64> sizes_, offsets_;
-    i64 n_layers_, n_parameters_ = 0, largest_layer_ = 0, widest_ = 1, block_rows_ = 0, reserved_ = 0;
+    i64 n_layers_, n_parameters_ = 0, largest_layer_ = 0, largest_above_ = 0, widest_ = 1, block_rows_ = 0, reserved_ = 0;
     const KernelTable<T>& table_;
     Products<T> products_;
     int activation_;
@@ -376,6 +389,7 @@ template <class T> class Network final : public NetworkBase {
     std::vector<Buffer<T>> outputs_;  // activations of each layer; the last holds raw
     Buffer<T> deltas_[2], bias_sums_[2], y_, weight_, gathered_, layer_gradient_;
     i64 gathered_rows_ = 0;
+    bool has_transposed_ = false;
     const T* input_ = nullptr;
     i64 input_stride_ = 0;
 };

@@ -1,0 +1,82 @@
+"""Measure this package against others; README.md beside this file says how."""
+
+import argparse
+import os
+import warnings
+
+from libraries import FILES
+
+ONE_THREAD = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+}
+DTYPES = ("float32", "float64")
+ACTIVATIONS = ("relu", "tanh")
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("steps", "search", "predict", "memory"):
+        command = commands.add_parser(name)
+        command.add_argument("--json", metavar="FILE")
+        if name == "memory":
+            continue
+        command.add_argument("--repeats", type=int, default=3 if name == "search" else 5)
+        command.add_argument(
+            "--dtype",
+            nargs="+",
+            choices=DTYPES,
+            default=["float32"] if name == "search" else DTYPES,
+        )
+        command.add_argument(
+            "--activation",
+            nargs="+",
+            choices=ACTIVATIONS,
+            default=ACTIVATIONS if name == "steps" else ["relu"],
+        )
+        if name == "steps":
+            command.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+            command.add_argument("--libraries", nargs="+", choices=FILES, default=[*FILES])
+        if name == "search":
+            command.add_argument("--batch-size", nargs="+", type=int, default=[32, 200])
+    return parser.parse_args()
+
+
+def main():
+    options = parse()
+    # Before the libraries are imported: they count and start their threads then.
+    os.environ.update(ONE_THREAD, PYTHONWARNINGS="ignore")
+    warnings.simplefilter("ignore")  # every fit stops at max_iter and says so
+    if options.command != "search" and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    results = measure(options)
+    if options.json:
+        import report
+
+        report.write_json(options.json, options.command, vars(options), results)
+
+
+def measure(options):
+    if options.command == "memory":
+        import memory
+
+        return memory.run()
+    arguments = options.dtype, options.activation, options.repeats
+    if options.command == "predict":
+        import predict
+
+        return predict.run(*arguments)
+    if options.command == "search":
+        import search
+
+        return search.run(*arguments, options.batch_size)
+    import steps
+
+    return steps.run(*arguments, options.libraries, options.clock)
+
+
+if __name__ == "__main__":
+    main()

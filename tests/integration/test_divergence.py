@@ -1,0 +1,104 @@
+"""A fit that diverges keeps finite parameters and says why, or raises and changes nothing."""
+
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((40, 3))
+Y = {
+    NormRegMLPClassifier: (X[:, 0] > 0).astype(int),
+    NormRegMLPRegressor: 10 * X[:, 0] + X[:, 1],
+}
+MAX_ITER = 1000
+DIVERGING = {
+    # a linear model, whose weights every step multiplies by 1 - learning_rate * alpha, or less
+    "slow": dict(hidden_layer_sizes=(), solver="sgd", learning_rate_init=3.0, alpha=1.0, momentum=0.0),
+    "fast": dict(solver="sgd", learning_rate_init=1e4, alpha=1.0),
+    "first epoch": dict(solver="sgd", learning_rate_init=1e200, activation="identity"),
+    "float32": dict(solver="sgd", learning_rate_init=1e30, dtype="float32"),
+    "adam": dict(solver="adam", learning_rate_init=1e300, penalty="l1"),
+}
+
+
+def fit_or_raise(model, X, y):
+    """What a diverging fit says, as a warning or as an error, and whether it raised."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            model.fit(X, y)
+        except (ValueError, FloatingPointError) as error:
+            return str(error), True
+    messages = [str(w.message) for w in caught if issubclass(w.category, ConvergenceWarning)]
+    assert len(messages) == 1
+    assert not [w for w in caught if issubclass(w.category, RuntimeWarning)]
+    return messages[0], False
+
+
+def assert_finite(model):
+    assert all(np.all(np.isfinite(a)) for a in (*model.coefs_, *model.intercepts_))
+    assert np.isfinite(model.objective_)
+    assert np.all(np.isfinite(model.predict(X)))
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("Estimator", Y)
+@pytest.mark.parametrize("case", DIVERGING)
+def test_learning_rate_too_high(case, Estimator, early_stopping):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = Estimator((4,), max_iter=3, random_state=0).fit(X, Y[Estimator])
+    common = dict(hidden_layer_sizes=(6, 6), max_iter=MAX_ITER, n_iter_no_change=MAX_ITER, batch_size=10)
+    model.set_params(**{**common, **DIVERGING[case]}, early_stopping=early_stopping)
+    before = joblib.hash(vars(model))
+    message, raised = fit_or_raise(model, X, Y[Estimator])
+
+    assert "diverged" in message and "learning_rate_init" in message
+    assert_finite(model)
+    if raised:
+        assert joblib.hash(vars(model)) == before
+    else:
+        assert model.n_iter_ < MAX_ITER
+        # the run ends with the epoch of the first value that is not finite
+        assert np.all(np.isfinite(model.loss_curve_))
+        assert len(model.loss_curve_) >= model.n_iter_ - 1
+    if case == "slow":
+        assert not raised
+        assert model.n_iter_ > 5
+
+
+def test_a_run_out_of_patience_while_the_objective_explodes():
+    """It stops before anything is infinite, but must not pass for converged."""
+    model = NormRegMLPRegressor((), solver="sgd", alpha=1.0, learning_rate_init=30.0, random_state=0)
+    message, raised = fit_or_raise(model, X, X[:, 0])
+    assert "learning_rate_init" in message
+    if not raised:
+        assert_finite(model)
+        assert model.n_iter_ < 30
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs", "fista"])
+def test_a_target_too_large_to_square(solver):
+    model = NormRegMLPRegressor((4,), solver=solver, max_iter=5, random_state=0)
+    message, raised = fit_or_raise(model, X, 1e200 * X[:, 0])
+    assert "target" in message
+    if raised:
+        assert not hasattr(model, "coefs_")
+    else:
+        assert_finite(model)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "fista"])
+def test_features_of_extreme_scale(solver):
+    """The full-batch solvers search along the line: nothing may become NaN on the way."""
+    model = NormRegMLPRegressor((4,), solver=solver, max_iter=20, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X * [1e-12, 1.0, 1e12], X[:, 1])
+    assert_finite(model)
+    assert np.all(np.diff(model.history_["objective"]) <= 0)

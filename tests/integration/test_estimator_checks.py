@@ -1,0 +1,47 @@
+"""scikit-learn's own conformance suite, without a single expected failure."""
+
+import pytest
+from sklearn.utils.estimator_checks import (
+    check_dataframe_column_names_consistency,
+    check_param_validation,
+    parametrize_with_checks,
+)
+
+from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+ESTIMATORS = (NormRegMLPClassifier, NormRegMLPRegressor)
+# On the few rows of check_sample_weight_equivalence the last bits that weights and repeated rows differ by grow with
+# every L-BFGS iteration (in scikit-learn's MLP too), so it gets fewer of them.
+SOLVERS = {
+    "sgd": {"solver": "sgd", "learning_rate_init": 0.05, "max_iter": 100},
+    "adam": {"solver": "adam", "learning_rate_init": 0.01, "max_iter": 100},
+    "lbfgs": {"solver": "lbfgs", "max_iter": 15},
+    "fista": {"solver": "fista", "max_iter": 100},
+}
+PENALTIES = ("l2", "l1", "elasticnet")
+
+DEFAULTS = [Estimator() for Estimator in ESTIMATORS]
+VARIANTS = [
+    Estimator(penalty=penalty, **solver)
+    for Estimator in ESTIMATORS
+    for solver in SOLVERS.values()
+    for penalty in PENALTIES
+]
+
+
+@parametrize_with_checks(DEFAULTS)
+def test_at_defaults(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks(VARIANTS)
+def test_every_solver_with_every_penalty(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("check", [check_param_validation, check_dataframe_column_names_consistency])
+@pytest.mark.parametrize("estimator", DEFAULTS, ids=lambda e: type(e).__name__)
+def test_further_checks(estimator, check):
+    check(type(estimator).__name__, estimator)
