@@ -112,7 +112,7 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
     max_fun : int, default=15000
         Most evaluations of the objective by lbfgs.
 
-    dtype : {"float32", "float64"} or None, default=None
+    dtype : {"float32", "float64"}, numpy.float32, numpy.float64 or None, default=None
         Type of all arithmetic. None: float32 data stay float32, all other become float64.
 
     Attributes
