@@ -113,7 +113,8 @@ template <class T> inline T log1p_unit(T e) {
 // expm1(2|x|) / (expm1(2|x|) + 2), with expm1(y) = 2^n * expm1(r) + (2^n - 1).
 template <class T> inline T hyperbolic_tangent(T x) {
     using F = Format<T>;
-    const T y = 2 * clamp(absolute(x), T(0), F::tanh_saturation);
+    const T size = absolute(x);
+    const T y = 2 * (size > F::tanh_saturation ? F::tanh_saturation : size);  // NaN stays NaN
     const T n_shifted = y * F::log2_e + F::round_magic;
     const T n = n_shifted - F::round_magic;
     const T r = (y - n * F::ln_2_high) - n * F::ln_2_low;
