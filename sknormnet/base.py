@@ -154,7 +154,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         with validation.unchanged_on_failure(self), single_thread:
             result = self._fit_unguarded(X, y, sample_weight, incremental, classes)
         if result.warning is not None:
-            warnings.warn(result.warning, ConvergenceWarning, stacklevel=3)
+            warnings.warn(result.warning, ConvergenceWarning, stacklevel=4)
         return self
 
     def _fit_unguarded(self, X, y, sample_weight, incremental, classes) -> FitResult:
@@ -220,7 +220,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
                 "can shrink while the next one grows and the function stays the same, so the penalty may have no "
                 "effect; penalise every layer, if only a little.",
                 UserWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
         return Plan(layer_sizes, terms, bool(self.penalize_intercepts))
 
@@ -258,7 +258,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         rows, stratify = np.arange(n, dtype=np.int64), target.stratify
         if stratify is not None and np.unique(stratify, return_counts=True)[1].min() < 2:
             warnings.warn(
-                "A class has one sample only: the validation set is not stratified.", UserWarning, stacklevel=5
+                "A class has one sample only: the validation set is not stratified.", UserWarning, stacklevel=6
             )
             stratify = None
         remedy = f"raise validation_fraction (now {self.validation_fraction}) or use more data"
@@ -318,7 +318,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             warnings.warn(
                 f"batch_size={self.batch_size} is larger than the {n_samples} training samples and is cut to them.",
                 UserWarning,
-                stacklevel=6,
+                stacklevel=7,
             )
         return min(int(self.batch_size), n_samples)
 

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted
 
 from sknormnet import validation
@@ -401,15 +401,15 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
             raise ValueError(
                 f"y is of type {kind!r}; expected classes in one column or a binary indicator matrix of labels"
             )
-        present = np.unique(y)
+        present = unique_labels(y)
         if not going_on:
             if incremental and classes is None:
                 raise ValueError("the first call of partial_fit needs classes=, all the classes that will ever be seen")
             self.classes_ = self._first_classes(present, classes)
             self._n_label_columns = None
-        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+        elif classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
             raise ValueError(
-                f"classes={np.unique(classes).tolist()} differ from those of the first call, {self.classes_.tolist()}"
+                f"classes={unique_labels(classes).tolist()} differ from the first call's {self.classes_.tolist()}"
             )
         elif self._n_label_columns is not None:
             raise ValueError(f"y must be an indicator matrix with {self._n_label_columns} columns, as in the first fit")
@@ -419,13 +419,13 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
                 f"y has classes {unknown.tolist()}, which are not among those of the first call, "
                 f"{self.classes_.tolist()}; name all classes there, or fit anew"
             )
-        numbers = np.searchsorted(self.classes_, y)
+        numbers = np.searchsorted(self.classes_, y.astype(present.dtype, copy=False))
         return Target(numbers.astype(dtype)[:, np.newaxis], n_classes=len(self.classes_), stratify=numbers)
 
     @staticmethod
     def _first_classes(present: np.ndarray, classes: Any) -> np.ndarray:
         if classes is not None:
-            present = np.unique(classes)
+            present = unique_labels(classes)
         if len(present) < 2:
             raise ValueError(
                 f"y has one class only, {present.tolist()} (of the rows with a positive weight); a classifier needs at "

@@ -10,8 +10,11 @@ from numpy.testing import assert_allclose
 from sklearn.base import clone
 from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import cross_val_score
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+from sknormnet import NormRegMLPClassifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -280,3 +283,14 @@ def test_a_plain_fit_keeps_no_moments(make_problem):
     model.fit(problem.X, problem.y)
     n_bytes = sum(array.nbytes for array in model.coefs_ + model.intercepts_)
     assert len(pickle.dumps(model)) < 1.1 * n_bytes + 10_000
+
+
+@pytest.mark.parametrize("kind", ["object", "category", "str", "list"])
+def test_classes_have_the_type_of_scikit_learns(kind):
+    labels = pd.Series(["b", "a", "c"] * 10, dtype="object" if kind == "list" else kind)
+    y = labels.tolist() if kind == "list" else labels
+    X = np.random.default_rng(0).standard_normal((30, 2))
+    ours = NormRegMLPClassifier((3,), max_iter=2, random_state=0).fit(X, y)
+    theirs = MLPClassifier((3,), max_iter=2, random_state=0).fit(X, y)
+    assert ours.classes_.dtype == theirs.classes_.dtype == ours.predict(X).dtype
+    assert ours.classes_.tolist() == ["a", "b", "c"]
