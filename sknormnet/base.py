@@ -179,15 +179,18 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         rng = _restore_rng(state["rng"]) if state else check_random_state(self.random_state)
         theta = self._initial_theta(plan, X.dtype, rng, going_on)
         weight = self._normalized_weight(sample_weight, X.dtype, state, incremental)
-        train, held_out = self._split(X.shape[0], target, rng)
+        before_split = state.get("before_split") or _save_rng(rng)
+        train, held_out = self._split(X.shape[0], target, _restore_rng(state["before_split"]) if state else rng)
         objective = Objective(plan, self.activation, loss, X, target.y, weight, train)
         monitor = Monitor(
             tol=self.tol,
-            patience=self.n_iter_no_change if not incremental else np.inf,
+            patience=self.n_iter_no_change,
             validate=None if held_out is None else self._validator(plan, X, target.y, weight, held_out),
             verbose=bool(self.verbose),
         )
         optimizer = state.get("optimizer") if state.get("solver") == self.solver else None
+        if incremental and optimizer:
+            monitor.progress = state["progress"]
         solver = self._make_solver(objective.n_samples, optimizer, incremental)
         result = solver.minimize(objective, theta, monitor=monitor, rng=rng)
         if held_out is not None and monitor.best_theta is not None:
@@ -201,6 +204,8 @@ class BaseNormRegMLP(BaseEstimator, ABC):
                 "solver": self.solver,
                 "optimizer": result.state,
                 "rng": _save_rng(rng),
+                "before_split": before_split,
+                "progress": monitor.progress,
                 "mean_weight": mean,
             }
         else:
@@ -227,13 +232,14 @@ class BaseNormRegMLP(BaseEstimator, ABC):
     def _initial_theta(self, plan: Plan, dtype, rng, going_on: bool) -> np.ndarray:
         if not going_on:
             return glorot_uniform(plan.layer_sizes, self.activation, dtype, rng)
-        shapes = [W.shape for W in self.coefs_]
+        weights, intercepts, _ = self._checked_layers()
+        shapes = [W.shape for W in weights]
         if shapes != plan.shapes:
             raise ValueError(
                 f"training goes on from weights of shapes {shapes}, but hidden_layer_sizes and the data ask for "
                 f"{plan.shapes}; keep hidden_layer_sizes, or fit anew with warm_start=False"
             )
-        return plan.join(self.coefs_, self.intercepts_, dtype)
+        return plan.join(weights, intercepts, dtype)
 
     @staticmethod
     def _normalized_weight(sample_weight, dtype, state, incremental) -> np.ndarray | None:
@@ -309,6 +315,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             shuffle=bool(self.shuffle),
             state=state,
             keep_state=bool(self.warm_start) or incremental,
+            first_epoch=(state or {}).get("n_epochs", 0) if incremental else 0,
         )
 
     def _batch_rows(self, n_samples: int) -> int:
@@ -376,7 +383,12 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         dtype = weights[0].dtype
         layer_sizes = (self.n_features_in_, *(W.shape[-1] if W.ndim else -1 for W in weights))
         for i, (W, b) in enumerate(zip(weights, intercepts, strict=True)):
-            if W.shape != layer_sizes[i : i + 2] or b.shape != W.shape[1:] or not W.dtype == b.dtype == dtype:
+            if (
+                0 in W.shape
+                or W.shape != layer_sizes[i : i + 2]
+                or b.shape != W.shape[1:]
+                or not W.dtype == b.dtype == dtype
+            ):
                 raise ValueError(
                     f"coefs_[{i}] of shape {W.shape} and intercepts_[{i}] of shape {b.shape} do not fit the network; "
                     "they must keep the shapes and the dtype that fit gave them"
@@ -402,6 +414,6 @@ def _save_rng(rng: np.random.RandomState) -> dict[str, Any]:
 
 
 def _restore_rng(state: dict[str, Any]) -> np.random.RandomState:
-    rng = np.random.RandomState()
+    rng = np.random.RandomState(getattr(np.random, state["bit_generator"])())
     rng.set_state(state)
     return rng

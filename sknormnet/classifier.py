@@ -434,6 +434,12 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         return present
 
     def _encode_labels(self, y: np.ndarray, dtype: np.dtype, going_on: bool) -> Target:
+        outside = (y != 0) & (y != 1)
+        if outside.any():
+            raise ValueError(
+                f"an indicator matrix of labels holds 0 and 1 only; y has {outside.sum()} other values, the first is "
+                f"{y[outside][0]}"
+            )
         if going_on and y.shape[1] != self._n_label_columns:
             raise ValueError(f"y has {y.shape[1]} columns of labels, the first fit had {self._n_label_columns}")
         self.classes_ = np.arange(y.shape[1])

@@ -119,6 +119,7 @@ def check_training_data(
             dtype=(np.float64, np.float32) if dtype is None else np.dtype(dtype),
             reset=reset,
         )
+    X = as_core_input(X)  # before rows are selected: a malformed CSR matrix would crash there
     if sp.issparse(y):
         y = y.toarray()
     if y.ndim == 2 and y.shape[1] == 1:
@@ -138,19 +139,28 @@ def check_training_data(
 def as_core_input(X: Any) -> Any:
     """X as the core reads it: a dense table with contiguous rows, or CSR with indices in range."""
     if sp.issparse(X):
-        if X.indices.dtype != X.indptr.dtype:
-            wide = type(X)(X.shape, dtype=X.dtype)
-            wide.data, wide.indices, wide.indptr = X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)
-            X = wide
-        starts = X.indptr
-        if starts[0] != 0 or starts[-1] > len(X.data) or (np.diff(starts) < 0).any():
-            raise ValueError("X is not a valid CSR matrix: its indptr must rise from 0 to the number of stored values")
-        if X.indices.size and (X.indices.min() < 0 or X.indices.max() >= X.shape[1]):
-            raise ValueError("X is not a valid CSR matrix: column indices lie outside its shape")
-        return X
-    if (X.shape[1] > 1 and X.strides[1] != X.itemsize) or X.strides[0] % X.itemsize:
-        return np.ascontiguousarray(X)
+        return _as_core_csr(X)
+    if (X.shape[1] > 1 and X.strides[1] != X.itemsize) or X.strides[0] % X.itemsize or not X.flags.aligned:
+        return np.array(X, order="C")
     return X
+
+
+def _as_core_csr(X: Any) -> Any:
+    starts, columns = X.indptr, X.indices
+    if len(starts) != X.shape[0] + 1 or starts[0] != 0 or (np.diff(starts) < 0).any():
+        raise ValueError("X is not a valid CSR matrix: indptr must have n_rows + 1 numbers that rise from 0")
+    if starts[-1] > min(len(columns), len(X.data)):
+        raise ValueError("X is not a valid CSR matrix: it has fewer indices or values than its indptr says")
+    if columns.size and (columns.min() < 0 or columns.max() >= X.shape[1]):
+        raise ValueError("X is not a valid CSR matrix: column indices lie outside its shape")
+    index = np.int32 if columns.dtype == starts.dtype == np.int32 else np.int64
+    parts = (X.data, columns.astype(index, copy=False), starts.astype(index, copy=False))
+    required = tuple(np.require(part, requirements=["C", "A"]) for part in parts)
+    if all(old is new for old, new in zip((X.data, columns, starts), required, strict=True)):
+        return X
+    core = type(X)(X.shape, dtype=X.dtype)
+    core.data, core.indices, core.indptr = required
+    return core
 
 
 def check_prediction_data(estimator: BaseEstimator, X: Any) -> Any:

@@ -53,7 +53,7 @@ class _SingleThread:
         self._lock = threading.Lock()
         self._users = 0
         self._before: tuple[tuple[Any, int], ...] = ()
-        self._own = threading.local()  # what each thread had, where the number is its own
+        self._own = threading.local()  # of each thread: what it had, where the number is its own
 
     def _reset_in_child(self):
         # The parent's threads are gone, and with them their claims on the limit.
@@ -76,23 +76,24 @@ class _SingleThread:
 
     def __enter__(self):
         libraries = _libraries()
-        own = [c for c in libraries if _is_per_thread(c)]
-        if own:
-            self._own.stack = (*getattr(self._own, "stack", ()), self._limit(own))
+        own = self._limit([c for c in libraries if _is_per_thread(c)])
+        self._own.stack = (*getattr(self._own, "stack", ()), own)
         with self._lock:
             if self._users == 0:
                 self._before = self._limit([c for c in libraries if not _is_per_thread(c)])
             self._users += 1
 
     def __exit__(self, *exception):
+        stack = getattr(self._own, "stack", ())
+        if not stack:
+            return  # forked inside: the claim was the parent's
+        self._own.stack, own = stack[:-1], stack[-1]
+        self._restore(own)
         with self._lock:
             self._users -= 1
             if self._users == 0:
                 self._restore(self._before)
                 self._before = ()
-        if stack := getattr(self._own, "stack", ()):
-            self._own.stack, before = stack[:-1], stack[-1]
-            self._restore(before)
 
 
 single_thread = _SingleThread()

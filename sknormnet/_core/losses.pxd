@@ -7,3 +7,4 @@ cdef extern from "network.hpp" namespace "sknormnet" nogil:
 
 cdef class LossKernel:
     cdef CLossKernel c
+    cdef bint takes_classes

@@ -17,9 +17,15 @@ cdef class LossKernel:
 
     def __init__(self, name):
         cdef int index = LOSSES[name]
+        self.takes_classes = name == "log_loss"
         self.c.float_function = kernels.loss_function[float](index)
         self.c.double_function = kernels.loss_function[double](index)
         self.c.context = NULL
+
+    def check_columns(self, y_columns, raw_columns):
+        """Raise ValueError where y and raw do not belong together."""
+        if raw_columns < 1 or not (y_columns == raw_columns or (self.takes_classes and y_columns == 1)):
+            raise ValueError(f"y with {y_columns} columns does not fit raw predictions with {raw_columns}")
 
     def value_and_gradient(
         self, const cython.floating[:, ::1] y, const cython.floating[:, ::1] raw, sample_weight=None
@@ -32,7 +38,8 @@ cdef class LossKernel:
         cdef double value
         if y.shape[0] != raw.shape[0]:
             raise ValueError(f"y has {y.shape[0]} rows, raw has {raw.shape[0]}")
-        if raw.shape[0] == 0 or raw.shape[1] == 0:
+        self.check_columns(y.shape[1], raw.shape[1])
+        if raw.shape[0] == 0:
             return 0.0, gradient
         if sample_weight is not None:
             weight = sample_weight

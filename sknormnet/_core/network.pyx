@@ -91,7 +91,7 @@ cdef extern from "network.hpp" namespace "sknormnet" nogil:
 
     cdef cppclass NetworkBase:
         void bind(const Problem&) except +
-        int forward(const void* const*, const void* const*, const FeatureView&, const i64*, i64, void*) except +
+        int forward(const void* const*, const void* const*, const FeatureView&, const i64*, i64, void*, Poll) except +
         int value_and_gradient(const void*, void*, Poll, double*) except +
         int run_epoch(void*, const EpochPlan&, Poll, EpochResult*) except +
         double penalty(const void*, const LayerPenalty*)
@@ -139,6 +139,8 @@ cdef class LayerPenalties:
         cdef LayerPenalty layer
         cdef ElementwiseKernel kernel
         for kernel, strength, intercept_strength in terms:
+            if kernel is None:
+                raise TypeError("a penalty's kernel() must return a kernel, got None")
             _fill(layer.weights, kernel, strength)
             _fill(layer.intercepts, kernel, intercept_strength)
             self.c.push_back(layer)
@@ -202,7 +204,7 @@ cdef class RowOrder:
     cdef readonly i64 n_rows
     cdef i64[::1] rows
 
-    def __init__(self, rows, i64 n_rows):
+    def __cinit__(self, rows, i64 n_rows):
         rows = np.array(rows, dtype=np.int64)
         if rows.ndim != 1 or rows.shape[0] == 0 or rows.min() < 0 or rows.max() >= n_rows:
             raise ValueError(f"rows must be a vector, not empty, with numbers in [0, {n_rows})")
@@ -262,7 +264,7 @@ cdef class Network:
         else:
             raise ValueError(f"dtype must be float32 or float64, got {self.dtype}")
 
-    def bind(self, X, cnp.ndarray y, sample_weight, LossKernel loss, RowOrder rows=None):
+    def bind(self, X, cnp.ndarray y not None, sample_weight, LossKernel loss not None, RowOrder rows=None):
         """Set the training data: X dense or CSR, y of shape (n, columns), sample_weight of shape (n,) or None.
 
         rows names those to train on; None is all.
@@ -276,6 +278,9 @@ cdef class Network:
             problem.n_rows = len(rows)
         problem.y = self._data(y, (X.shape[0], y.shape[1]))
         problem.y_columns = y.shape[1]
+        loss.check_columns(y.shape[1], self.n_outputs)
+        if y.shape[1] != self.n_outputs and (y.min() < 0 or y.max() >= self.n_outputs):
+            raise ValueError(f"class numbers must lie in [0, {self.n_outputs})")
         problem.sample_weight = NULL
         if sample_weight is not None:
             problem.sample_weight = self._data(sample_weight, (X.shape[0],))
@@ -305,8 +310,12 @@ cdef class Network:
             n = len(rows)
         out = np.empty((n, self.n_outputs), dtype=self.dtype)
         cdef void* out_pointer = cnp.PyArray_DATA(<cnp.ndarray> out)
+        cdef Poll poll = poll_of_this_thread()
+        cdef int status
         with nogil:
-            self.c.get().forward(weight_pointers.data(), intercept_pointers.data(), view, rows_pointer, n, out_pointer)
+            status = self.c.get().forward(weight_pointers.data(), intercept_pointers.data(), view, rows_pointer, n,
+                                          out_pointer, poll)
+        raise_interruption(status)
         return out
 
     def value_and_gradient(self, theta, gradient):
@@ -322,8 +331,8 @@ cdef class Network:
         raise_interruption(status)
         return value
 
-    def run_epoch(self, theta, RowOrder rows, i64 batch_size, UpdateRule rule, double rate_start, double rate_end,
-                  LayerPenalties penalties):
+    def run_epoch(self, theta, RowOrder rows, i64 batch_size, UpdateRule rule not None, double rate_start,
+                  double rate_end, LayerPenalties penalties not None):
         """One pass over the bound data in batches, updating theta in place.
 
         Parameters
@@ -353,8 +362,7 @@ cdef class Network:
         self._require_bound()
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        if <i64> penalties.c.size() != len(self.layer_sizes) - 1:
-            raise ValueError("penalties must have one term per weight matrix")
+        self._require_one_per_layer(penalties)
         plan.rows = NULL
         plan.n = self.n_bound
         if rows is not None:
@@ -376,14 +384,20 @@ cdef class Network:
         rule.steps_done += result.steps
         return result.data_loss, result.penalty, status == FINISHED
 
-    def penalty(self, theta, LayerPenalties penalties):
+    def penalty(self, theta, LayerPenalties penalties not None):
         """Sum over the layers of strength * Omega."""
+        self._require_one_per_layer(penalties)
         return self.c.get().penalty(self._data(theta, (self.n_parameters,)), penalties.c.data())
 
     cdef const i64* _rows(self, RowOrder rows, i64 n_rows) except NULL:
         if rows.n_rows != n_rows:
             raise ValueError(f"rows were made for a table of {rows.n_rows} rows, this one has {n_rows}")
         return &rows.rows[0]
+
+    cdef int _require_one_per_layer(self, LayerPenalties penalties) except -1:
+        if <i64> penalties.c.size() != len(self.layer_sizes) - 1:
+            raise ValueError("penalties must have one term per weight matrix")
+        return 0
 
     cdef int _require_bound(self) except -1:
         if self.bound is None:
@@ -393,8 +407,8 @@ cdef class Network:
     cdef void* _data(self, array, shape) except NULL:
         if not isinstance(array, np.ndarray) or array.dtype != self.dtype or array.shape != shape:
             raise ValueError(f"expected a {self.dtype} array of shape {shape}")
-        if not array.flags.c_contiguous:
-            raise ValueError("expected a C-contiguous array")
+        if not (array.flags.c_contiguous and array.flags.aligned):
+            raise ValueError("expected an aligned C-contiguous array")
         return cnp.PyArray_DATA(<cnp.ndarray> array)
 
     cdef void* _writable(self, array) except NULL:
@@ -408,16 +422,16 @@ cdef class Network:
             raise ValueError(f"X must be {self.dtype} with {self.layer_sizes[0]} columns")
         itemsize = self.dtype.itemsize
         if isinstance(X, np.ndarray):
-            if (X.shape[1] > 1 and X.strides[1] != itemsize) or X.strides[0] % itemsize:
-                raise ValueError("the elements of a row of X must be contiguous")
+            if (X.shape[1] > 1 and X.strides[1] != itemsize) or X.strides[0] % itemsize or not X.flags.aligned:
+                raise ValueError("the elements of a row of X must be aligned and contiguous")
             view.values = cnp.PyArray_DATA(<cnp.ndarray> X)
             view.row_stride = X.strides[0] // itemsize
             return 0
         if X.indices.dtype != X.indptr.dtype or X.indices.dtype not in (np.int32, np.int64):
             raise ValueError("indices and indptr of X must both be int32 or both int64")
         for part in (X.data, X.indices, X.indptr):
-            if not part.flags.c_contiguous:
-                raise ValueError("the arrays of X must be contiguous")
+            if not (part.flags.c_contiguous and part.flags.aligned):
+                raise ValueError("the arrays of X must be aligned and contiguous")
         view.values = cnp.PyArray_DATA(<cnp.ndarray> X.data)
         view.indices = cnp.PyArray_DATA(<cnp.ndarray> X.indices)
         view.row_starts = cnp.PyArray_DATA(<cnp.ndarray> X.indptr)

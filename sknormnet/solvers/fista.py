@@ -48,6 +48,16 @@ class Fista(Solver):
         step, momentum = 1.0, 1.0
         at_x, gradient_at_x = True, gradient.copy()  # whether z is x; the gradient there, to restart from
         smooth_at_x, stalled = smooth, 0
+
+        def record() -> None:
+            monitor.record(
+                x,
+                data_loss=data_loss,
+                penalty=value - data_loss,
+                n_nonzero=objective.n_nonzero(x),
+                learning_rate=step,
+            )
+
         for iteration in range(1, self.max_iter + 1):
             smooth_at_z = smooth_at_x if at_x else self._smooth(objective, z, gradient)[0]
             if at_x:
@@ -71,11 +81,13 @@ class Fista(Solver):
                         raise ValueError(text)
                     return FitResult(monitor.best_theta, iteration, text)
                 z[:], at_x, momentum = x, True, 1.0
+                record()
                 continue
             rose = not new_value <= value
             stalled = stalled + 1 if not new_value < value - SLACK * eps * abs(value) else 0
             if rose and not at_x:
                 z[:], at_x, momentum = x, True, 1.0  # the momentum overshot
+                record()
                 continue
             if not rose:
                 next_momentum = 0.5 * (1 + np.sqrt(1 + 4 * momentum**2))
@@ -86,13 +98,7 @@ class Fista(Solver):
                 gradient_at_x[:] = new_gradient
                 smooth_at_x, value, data_loss = new_smooth, new_value, new_data_loss
                 at_x, momentum = momentum == 1.0, next_momentum
-            monitor.record(
-                x,
-                data_loss=data_loss,
-                penalty=value - data_loss,
-                n_nonzero=objective.n_nonzero(x),
-                learning_rate=step,
-            )
+            record()
             if objective.residual(x, gradient_at_x) <= self.tol:
                 return FitResult(x, iteration)
             if monitor.exhausted and monitor.validate is not None:

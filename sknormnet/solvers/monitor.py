@@ -54,6 +54,15 @@ class Monitor:
         first, last = self.history["objective"][0], self.history["objective"][-1]
         return last - first > 10 * abs(first)
 
+    @property
+    def progress(self) -> tuple[float, int]:
+        """What patience depends on: the best objective so far, and epochs waited since."""
+        return self.best_objective, self._waited
+
+    @progress.setter
+    def progress(self, progress: tuple[float, int]) -> None:
+        self.best_objective, self._waited = progress
+
     def reset_patience(self) -> None:
         self._waited = 0
 

@@ -46,7 +46,10 @@ class InverseScaling(Schedule):
         self.power_t = power_t
 
     def rates(self, epoch: int, n_seen: int) -> tuple[float, float]:
-        rate = self.initial / (n_seen + 1) ** self.power_t
+        try:
+            rate = self.initial / (n_seen + 1) ** self.power_t
+        except OverflowError:
+            rate = 0.0
         return rate, rate
 
 

@@ -8,7 +8,7 @@ from sknormnet._core.network import RowOrder, UpdateRule
 from sknormnet.objective import Objective
 from sknormnet.solvers.base import BEST_KEPT, DIVERGED, NOTHING_KEPT, FitResult, Solver
 from sknormnet.solvers.monitor import Monitor
-from sknormnet.solvers.schedules import Schedule
+from sknormnet.solvers.schedules import Adaptive, Schedule
 
 NOT_CONVERGED = (
     "Maximum number of epochs ({max_iter}) reached and the objective was still improving. Raise max_iter, or raise tol "
@@ -40,6 +40,8 @@ class Stochastic(Solver):
         Of an earlier run, to go on from.
     keep_state : bool
         Whether the result has the state.
+    first_epoch : int
+        Number of the first epoch for the schedule.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Stochastic(Solver):
         shuffle: bool,
         state: dict[str, Any] | None = None,
         keep_state: bool = False,
+        first_epoch: int = 0,
     ):
         self.rule = rule
         self.rule_parameters = rule_parameters
@@ -62,6 +65,7 @@ class Stochastic(Solver):
         self.shuffle = shuffle
         self.state = state or {}
         self.keep_state = keep_state
+        self.first_epoch = first_epoch
 
     def minimize(
         self, objective: Objective, theta: np.ndarray, *, monitor: Monitor, rng: np.random.RandomState
@@ -72,7 +76,9 @@ class Stochastic(Solver):
         one_batch = not subset and self.batch_size >= n  # then their order does not matter
         visited = order if (self.shuffle or subset) and not one_batch else None
         lookahead = self._lookahead_slices(objective)
-        first_epoch, n_seen = self.state.get("n_epochs", 0), self.state.get("n_seen", 0)
+        first_epoch, n_seen = self.first_epoch, self.state.get("n_seen", 0)
+        if isinstance(self.schedule, Adaptive):
+            self.schedule.rate = self.state.get("rate", self.schedule.rate)
 
         epoch, warning = 0, None
         while epoch < self.max_iter:
@@ -107,8 +113,9 @@ class Stochastic(Solver):
             "first": rule.first,
             "second": rule.second,
             "steps_done": rule.steps_done,
-            "order": order.to_array(),
-            "n_epochs": first_epoch + epoch,
+            "order": None if subset else order.to_array(),
+            "rate": self.schedule.rate if isinstance(self.schedule, Adaptive) else rate,
+            "n_epochs": self.state.get("n_epochs", 0) + epoch,
             "n_seen": n_seen,
         }
         return FitResult(theta, epoch, warning, state)

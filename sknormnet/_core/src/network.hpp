@@ -65,7 +65,7 @@ class NetworkBase {  // what Cython sees; arrays are of the network's dtype
     virtual void reserve(i64 rows) = 0;
     // weights[l] and intercepts[l] of each layer, apart: a fitted model's arrays need not be one theta.
     virtual int forward(const void* const* weights, const void* const* intercepts, const FeatureView& x,
-                        const i64* rows, i64 n, void* out) = 0;
+                        const i64* rows, i64 n, void* out, Poll poll) = 0;
     // gradient may be null: the value alone is cheaper
     virtual int value_and_gradient(const void* theta, void* gradient, Poll poll, double* value) = 0;
     virtual int run_epoch(void* theta, const EpochPlan& plan, Poll poll, EpochResult* result) = 0;
@@ -97,12 +97,14 @@ template <class T> class Network final : public NetworkBase {
 
     void bind(const Problem& problem) override {
         problem_ = problem;
+        reserved_ = 0;  // the buffers of the targets depend on it
         loss_ = reinterpret_cast<LossFunction<T>>(sizeof(T) == sizeof(float) ? problem.loss.float_function
                                                                              : problem.loss.double_function);
     }
 
     void reserve(i64 rows) override {
         if (rows <= reserved_) return;
+        reserved_ = 0;  // until every allocation has succeeded
         outputs_.clear();
         for (i64 l = 0; l < n_layers_; ++l) outputs_.emplace_back(rows * sizes_[l + 1]);
         for (Buffer<T>& delta : deltas_) delta = Buffer<T>(rows * widest_);
@@ -115,7 +117,7 @@ template <class T> class Network final : public NetworkBase {
     }
 
     int forward(const void* const* weights, const void* const* intercepts, const FeatureView& view, const i64* rows,
-                i64 n, void* out) override {
+                i64 n, void* out, Poll poll) override {
         const FlushToZero flush;
         const Features<T> x(view, sizes_[0], table_);
         const i64 k = sizes_[n_layers_];
@@ -124,9 +126,11 @@ template <class T> class Network final : public NetworkBase {
             weights_[l] = static_cast<const T*>(weights[l]);
             intercepts_[l] = static_cast<const T*>(intercepts[l]);
         }
+        Clock clock(poll, operations_per_row() * block_rows_);
         for (i64 start = 0; start < n; start += block_rows_) {
             const i64 block = std::min(block_rows_, n - start);
             forward_block(x, rows, start, block);
+            if (clock.interrupted()) return INTERRUPTED;
             std::memcpy(static_cast<T*>(out) + start * k, outputs_[n_layers_ - 1].data(),
                         static_cast<std::size_t>(block * k) * sizeof(T));
         }

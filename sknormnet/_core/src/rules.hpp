@@ -1,6 +1,8 @@
 // Update rules: what a step does to a segment of theta, with the prox inside the iteration.
 #pragma once
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernels.hpp"
 
@@ -30,7 +32,9 @@ template <class T> class Rule {
         power_1_ *= p_.beta_1;
         power_2_ *= p_.beta_2;
         const double metric = learning_rate * std::sqrt(1 - power_2_);
-        adam_ = {metric / (1 - power_1_), metric, p_.beta_1, p_.beta_2, p_.epsilon};
+        // Never below the normal numbers of T: 0 / 0 where a gradient is always zero.
+        const double epsilon = std::max(p_.epsilon, static_cast<double>(std::numeric_limits<T>::min()));
+        adam_ = {metric / (1 - power_1_), metric, p_.beta_1, p_.beta_2, epsilon};
     }
 
     double update(T* theta, const T* gradient, i64 offset, i64 n, const Elementwise& penalty) const {
