@@ -45,9 +45,14 @@ class NotFinite(Exception):
     """The objective became infinite or NaN."""
 
 
-DIVERGED = (
-    "Training diverged: the objective or a parameter became infinite or NaN in {unit} {iteration}. {kept} "
-    "Scale the features (StandardScaler) and the targets, or lower {knob}."
-)
-NOTHING_KEPT = "There are no finite parameters to keep."
-BEST_KEPT = "The best finite parameters so far are kept."
+def diverged(monitor: Monitor, unit: str, iteration: int, knob: str) -> FitResult:
+    """The best finite parameters with a warning; ValueError if there are none."""
+    kept = monitor.best_theta is not None
+    text = (
+        f"Training diverged: the objective or a parameter became infinite or NaN in {unit} {iteration}. "
+        f"{'The best finite parameters so far are kept' if kept else 'There are no finite parameters to keep'}. "
+        f"Scale the features (StandardScaler) and the targets, or lower {knob}."
+    )
+    if monitor.best_theta is None:
+        raise ValueError(text)
+    return FitResult(monitor.best_theta, iteration, text)

@@ -4,7 +4,7 @@ import numpy as np
 
 from sknormnet._core.network import aligned_empty
 from sknormnet.objective import Objective
-from sknormnet.solvers.base import BEST_KEPT, DIVERGED, NOTHING_KEPT, FitResult, Solver
+from sknormnet.solvers.base import FitResult, Solver, diverged
 from sknormnet.solvers.monitor import Monitor
 
 SLACK = 4  # rounding errors of an objective, in units of its eps
@@ -44,7 +44,7 @@ class Fista(Solver):
         smooth, data_loss = self._smooth(objective, x, gradient)
         value = data_loss + objective.penalty(x)
         if not np.isfinite(value):
-            raise ValueError(self._diverged_text(1, NOTHING_KEPT))
+            return diverged(monitor, "iteration", 1, "the targets' scale")
         step, momentum = 1.0, 1.0
         at_x, gradient_at_x = True, gradient.copy()  # whether z is x; the gradient there, to restart from
         smooth_at_x, stalled = smooth, 0
@@ -75,11 +75,7 @@ class Fista(Solver):
             new_value = new_data_loss + objective.penalty(new)
             if not np.isfinite(new_value):
                 if at_x:
-                    kept = NOTHING_KEPT if monitor.best_theta is None else BEST_KEPT
-                    text = self._diverged_text(iteration, kept)
-                    if monitor.best_theta is None:
-                        raise ValueError(text)
-                    return FitResult(monitor.best_theta, iteration, text)
+                    return diverged(monitor, "iteration", iteration, "the targets' scale")
                 z[:], at_x, momentum = x, True, 1.0
                 record()
                 continue
@@ -122,7 +118,3 @@ class Fista(Solver):
         data_loss = objective.data_loss(theta, gradient)
         objective.add_smooth_penalty_gradient(theta, gradient)
         return data_loss + objective.smooth_penalty(theta), data_loss
-
-    @staticmethod
-    def _diverged_text(iteration: int, kept: str) -> str:
-        return DIVERGED.format(unit="iteration", iteration=iteration, knob="the targets' scale", kept=kept)

@@ -4,7 +4,7 @@ import numpy as np
 import scipy.optimize
 
 from sknormnet.objective import Objective
-from sknormnet.solvers.base import BEST_KEPT, DIVERGED, NOTHING_KEPT, FitResult, NotFinite, Solver
+from sknormnet.solvers.base import FitResult, NotFinite, Solver, diverged
 from sknormnet.solvers.monitor import Monitor
 
 # SciPy stops on a relative decrease below ftol, 2.2e-9 unless told; scaled so that tol=1e-4 keeps that.
@@ -75,15 +75,7 @@ class Lbfgs(Solver):
                 },
             )
         except NotFinite:
-            text = DIVERGED.format(
-                unit="iteration",
-                iteration=monitor.n_epochs + 1,
-                knob="the targets' scale",
-                kept=NOTHING_KEPT if monitor.best_theta is None else BEST_KEPT,
-            )
-            if monitor.best_theta is None:
-                raise ValueError(text) from None
-            return FitResult(monitor.best_theta, monitor.n_epochs, text)
+            return diverged(monitor, "iteration", monitor.n_epochs + 1, "the targets' scale")
         split.theta_of(result.x, theta)
         warning = None
         if result.status == 1:

@@ -24,11 +24,19 @@ class Schedule(ABC):
             Rows visited before this epoch.
         """
 
+    stops_on_plateau = True
+
     def shrink(self) -> bool:
         """Called when patience is at its end: True if the rate was lowered and training goes on."""
         return False
 
-    stops_on_plateau = True
+    def state(self) -> dict[str, float]:
+        """What a later run goes on from."""
+        return {}
+
+    def resume(self, state: dict[str, float]) -> None:
+        """Go on from an earlier run's state."""
+        return None
 
 
 class Constant(Schedule):
@@ -68,6 +76,13 @@ class Adaptive(Schedule):
             return False
         self.rate /= 5.0
         return True
+
+    def state(self) -> dict[str, float]:
+        return {"initial": self.initial, "rate": self.rate}
+
+    def resume(self, state: dict[str, float]) -> None:
+        if state.get("initial") == self.initial:  # otherwise the user has set another
+            self.rate = state["rate"]
 
 
 class Cosine(Schedule):

@@ -6,9 +6,9 @@ import numpy as np
 
 from sknormnet._core.network import RowOrder, UpdateRule
 from sknormnet.objective import Objective
-from sknormnet.solvers.base import BEST_KEPT, DIVERGED, NOTHING_KEPT, FitResult, Solver
+from sknormnet.solvers.base import FitResult, Solver, diverged
 from sknormnet.solvers.monitor import Monitor
-from sknormnet.solvers.schedules import Adaptive, Schedule
+from sknormnet.solvers.schedules import Schedule
 
 NOT_CONVERGED = (
     "Maximum number of epochs ({max_iter}) reached and the objective was still improving. Raise max_iter, or raise tol "
@@ -77,8 +77,7 @@ class Stochastic(Solver):
         visited = order if (self.shuffle or subset) and not one_batch else None
         lookahead = self._lookahead_slices(objective)
         first_epoch, n_seen = self.first_epoch, self.state.get("n_seen", 0)
-        if isinstance(self.schedule, Adaptive):
-            self.schedule.rate = self.state.get("rate", self.schedule.rate)
+        self.schedule.resume(self.state.get("schedule", {}))
 
         epoch, warning = 0, None
         while epoch < self.max_iter:
@@ -91,7 +90,7 @@ class Stochastic(Solver):
             epoch += 1
             n_seen += n
             if not finite:
-                return self._diverged(monitor, epoch)
+                return diverged(monitor, "epoch", epoch, "learning_rate_init")
             monitor.record(
                 theta,
                 data_loss=data_loss,
@@ -114,7 +113,7 @@ class Stochastic(Solver):
             "second": rule.second,
             "steps_done": rule.steps_done,
             "order": None if subset else order.to_array(),
-            "rate": self.schedule.rate if isinstance(self.schedule, Adaptive) else rate,
+            "schedule": self.schedule.state(),
             "n_epochs": self.state.get("n_epochs", 0) + epoch,
             "n_seen": n_seen,
         }
@@ -127,17 +126,6 @@ class Stochastic(Solver):
             monitor.reset_patience()
             return False
         return self.schedule.stops_on_plateau or monitor.validate is not None
-
-    def _diverged(self, monitor: Monitor, epoch: int) -> FitResult:
-        text = DIVERGED.format(
-            unit="epoch",
-            iteration=epoch,
-            knob="learning_rate_init",
-            kept=NOTHING_KEPT if monitor.best_theta is None else BEST_KEPT,
-        )
-        if monitor.best_theta is None:
-            raise ValueError(text)
-        return FitResult(monitor.best_theta, epoch, text)
 
     def _make_rule(self, objective: Objective) -> UpdateRule:
         make = UpdateRule.sgd if self.rule == "sgd" else UpdateRule.adam

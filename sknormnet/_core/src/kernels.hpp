@@ -61,7 +61,6 @@ template <class T> struct KernelTable {
     void (*penalty_subgradient)(const T* w, T* out, i64 n, double l1, double l2);
     void (*penalty_residual)(const T* w, const T* gradient, T* out, i64 n, double l1, double l2);
     void (*add_scaled)(T* out, const T* x, i64 n, T factor);  // out += factor * x
-    i64 (*count_nonzero)(const T* w, i64 n);
     bool (*all_finite)(const T* w, i64 n);
 
     // Products with a vector, for layers of one output, where a matrix product does not pay.

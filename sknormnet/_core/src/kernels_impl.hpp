@@ -328,18 +328,16 @@ template <class T> void softmax(const T* x, T* out, i64 rows, i64 columns) {
 }
 
 template <class T> void log_softmax(const T* x, T* out, i64 rows, i64 columns) {
-    for (i64 i = 0; i < rows; ++i) {
-        const T* row = x + i * columns;
-        T* out_row = out + i * columns;
-        i64 top = 0;
-        for (i64 j = 1; j < columns; ++j) top = row[j] > row[top] ? j : top;
-        const T highest = row[top];
-        double rest = 0;
-        for (i64 j = 0; j < columns; ++j) {
-            if (j != top) rest += exponential(row[j] - highest);
+    T tops[SOFTMAX_ROWS], rest[SOFTMAX_ROWS];
+    for (i64 start = 0; start < rows; start += SOFTMAX_ROWS) {
+        const i64 block = smaller(SOFTMAX_ROWS, rows - start);
+        const T* raw = x + start * columns;
+        T* log_p = out + start * columns;
+        shifted_exponentials(raw, log_p, tops, rest, block, columns);
+        for (i64 i = 0; i < block; ++i) {
+            const T log_sum = static_cast<T>(log1p(static_cast<double>(rest[i])));
+            for (i64 j = 0; j < columns; ++j) log_p[i * columns + j] = (raw[i * columns + j] - tops[i]) - log_sum;
         }
-        const T log_sum = static_cast<T>(log1p(rest));
-        for (i64 j = 0; j < columns; ++j) out_row[j] = (row[j] - highest) - log_sum;
     }
 }
 
@@ -483,13 +481,6 @@ template <class T> void add_scaled(T* SKNORMNET_RESTRICT out, const T* SKNORMNET
     for (i64 j = 0; j < n; ++j) out[j] += factor * x[j];
 }
 
-template <class T> i64 count_nonzero(const T* w, i64 n) {
-    i64 count = 0;
-#pragma omp simd reduction(+ : count)
-    for (i64 j = 0; j < n; ++j) count += w[j] != 0;
-    return count;
-}
-
 template <class T> bool all_finite(const T* w, i64 n) {
     i64 bad = 0;
 #pragma omp simd reduction(+ : bad)
@@ -569,7 +560,6 @@ template <class T> constexpr sknormnet::KernelTable<T> make_table() {
         penalty_subgradient<T>,
         penalty_residual<T>,
         add_scaled<T>,
-        count_nonzero<T>,
         all_finite<T>,
         matrix_vector<T>,
         vector_matrix<T>,

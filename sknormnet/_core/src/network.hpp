@@ -62,7 +62,6 @@ class NetworkBase {  // what Cython sees; arrays are of the network's dtype
   public:
     virtual ~NetworkBase() = default;
     virtual void bind(const Problem& problem) = 0;
-    virtual void reserve(i64 rows) = 0;
     // weights[l] and intercepts[l] of each layer, apart: a fitted model's arrays need not be one theta.
     virtual int forward(const void* const* weights, const void* const* intercepts, const FeatureView& x,
                         const i64* rows, i64 n, void* out, Poll poll) = 0;
@@ -102,7 +101,7 @@ template <class T> class Network final : public NetworkBase {
                                                                              : problem.loss.double_function);
     }
 
-    void reserve(i64 rows) override {
+    void reserve(i64 rows) {
         if (rows <= reserved_) return;
         reserved_ = 0;  // until every allocation has succeeded
         outputs_.clear();
