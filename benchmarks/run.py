@@ -4,7 +4,7 @@ import argparse
 import os
 import warnings
 
-from libraries import FILES
+from libraries import FILES, load
 
 ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -40,6 +40,7 @@ def parse():
         if name == "steps":
             command.add_argument("--clock", choices=("wall", "cpu"), default="wall")
             command.add_argument("--libraries", nargs="+", choices=FILES, default=[*FILES])
+            command.add_argument("--only", choices=("libraries", "losses"), help="one half of it")
         if name == "search":
             command.add_argument("--batch-size", nargs="+", type=int, default=[32, 200])
     return parser.parse_args()
@@ -73,9 +74,16 @@ def measure(options):
         import search
 
         return search.run(*arguments, options.batch_size)
-    import steps
+    results = {}
+    if options.only != "losses":
+        import steps
 
-    return steps.run(*arguments, options.libraries, options.clock)
+        results["libraries"] = steps.run(*arguments, options.libraries, options.clock)
+    if options.only != "libraries" and load("sknormnet").VERSION is not None:
+        import losses
+
+        results["losses"] = losses.run(options.dtype, options.repeats, options.clock)
+    return results
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
@@ -134,7 +134,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         """Encode y; sets classes_ where there are any."""
 
     @abstractmethod
-    def _validation_score(self, y: np.ndarray, raw: np.ndarray, sample_weight: np.ndarray | None) -> float:
+    def _validation_score(self, loss: Loss, y: np.ndarray, raw: np.ndarray, sample_weight: np.ndarray | None) -> float:
         """Score of raw predictions on encoded targets, higher is better."""
 
     # --------------------------------------------------------------------------------------------- fitting
@@ -173,7 +173,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         target = self._encode_target(y, X.dtype, going_on=going_on, incremental=incremental, classes=classes)
         loss.check_target(target.y)
         n_targets = target.y.shape[1]
-        n_raw = loss.n_raw(n_targets, target.n_classes)
+        n_raw = validation.check_n_raw(loss, loss.n_raw(n_targets, target.n_classes))
         plan = self._make_plan((X.shape[1], *hidden, n_raw))
         state = getattr(self, "_training_state", None) or {} if going_on else {}
         rng = _restore_rng(state["rng"]) if state else check_random_state(self.random_state)
@@ -185,7 +185,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         monitor = Monitor(
             tol=self.tol,
             patience=self.n_iter_no_change,
-            validate=None if held_out is None else self._validator(plan, X, target.y, weight, held_out),
+            validate=None if held_out is None else self._validator(plan, loss, X, target.y, weight, held_out),
             verbose=bool(self.verbose),
         )
         optimizer = state.get("optimizer") if state.get("solver") == self.solver else None
@@ -278,14 +278,14 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             raise ValueError(f"the validation set has {len(held_out)} sample; {remedy}")
         return train, held_out
 
-    def _validator(self, plan: Plan, X, y, weight, held_out) -> Callable[[np.ndarray], float]:
+    def _validator(self, plan: Plan, loss: Loss, X, y, weight, held_out) -> Callable[[np.ndarray], float]:
         network = Network(plan.layer_sizes, self.activation, X.dtype)
         y_held_out, rows = y[held_out], RowOrder(held_out, X.shape[0])
         weight_held_out = None if weight is None else weight[held_out]
 
         def score(theta: np.ndarray) -> float:
             raw = network.forward(*plan.split(theta), X, rows)
-            return self._validation_score(y_held_out, raw, weight_held_out)
+            return self._validation_score(loss, y_held_out, raw, weight_held_out)
 
         return score
 
@@ -342,6 +342,8 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         self.coefs_, self.intercepts_ = plan.split(result.theta)
         self.n_layers_ = len(plan.layer_sizes)
         self.n_outputs_ = plan.layer_sizes[-1]
+        self._n_targets = n_targets
+        self._fitted_loss = self.loss if isinstance(self.loss, str) else clone(self.loss)
         self.hidden_activation_ = self.activation
         self.out_activation_ = loss.link(n_targets, self.n_outputs_).name
         self.n_iter_ = result.n_iter
@@ -354,6 +356,11 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         self.best_validation_score_ = monitor.best_score if validated else None
 
     # ------------------------------------------------------------------------------------------ predicting
+
+    def _loss(self) -> Loss:
+        """The loss that the model was fitted with."""
+        check_is_fitted(self)
+        return validation.resolve_loss(self._fitted_loss, self.task)
 
     def _predict_in_blocks(self, X, convert: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """convert(raw) for every row of X, without holding more than a block in between."""

@@ -11,7 +11,20 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknormnet import validation
 from sknormnet.base import BaseNormRegMLP, Target, check_stochastic
-from sknormnet.losses.links import LINKS
+from sknormnet.losses import LOSSES, Link, Loss, loss_names
+
+
+def check_probabilities(estimator: BaseNormRegMLP) -> bool:
+    """For available_if: whether the loss defines probabilities."""
+    loss = validation.resolve_loss(getattr(estimator, "_fitted_loss", estimator.loss), "classification")
+    if not _gives_probabilities(loss):
+        names = [name for name in loss_names("classification") if _gives_probabilities(LOSSES[name]())]
+        raise AttributeError(f"{loss!r} does not define probabilities; these losses do: {names}")
+    return True
+
+
+def _gives_probabilities(loss: Loss) -> bool:
+    return loss.link(1, 1).gives_probabilities
 
 
 class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
@@ -322,8 +335,9 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Classes, or the indicator matrix of labels.
+            Classes with the largest raw prediction, for two classes by its sign; or the indicator matrix of labels.
         """
+        check_is_fitted(self)
         return self._predict_in_blocks(X, self._decode)
 
     def decision_function(self, X):
@@ -336,10 +350,13 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         Returns
         -------
         raw : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            For two classes the log-odds of ``classes_[1]``, otherwise a column for each class or label.
+            For two classes a column that is positive for ``classes_[1]`` (its log-odds with "log_loss"), otherwise a
+            column for each class or label.
         """
+        check_is_fitted(self)
         return self._predict_in_blocks(X, lambda raw: raw[:, 0] if self._binary else raw)
 
+    @available_if(check_probabilities)
     def predict_proba(self, X):
         """Probabilities of the classes.
 
@@ -352,11 +369,21 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         p : ndarray of shape (n_samples, n_classes)
             Columns as in `classes_`; for labels the probability of each.
         """
-        link = LINKS[self._out_activation]
-        return self._predict_in_blocks(X, lambda raw: link.inverse(self._with_complement(raw)))
+        link = self._link()
 
+        def probabilities(raw: np.ndarray) -> np.ndarray:
+            p = link.inverse(raw)
+            if not self._binary:
+                return p
+            return np.hstack([link.inverse(-raw) if link.symmetric else 1 - p, p])
+
+        return self._predict_in_blocks(X, probabilities)
+
+    @available_if(check_probabilities)
     def predict_log_proba(self, X):
-        """Logarithms of the probabilities of the classes, finite also where a probability rounds to zero.
+        """Logarithms of the probabilities of the classes.
+
+        With softmax or the logistic function they are finite also where a probability rounds to zero.
 
         Parameters
         ----------
@@ -366,27 +393,26 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         -------
         log_p : ndarray of shape (n_samples, n_classes)
         """
-        link = LINKS[self._out_activation]
-        return self._predict_in_blocks(X, lambda raw: link.log_inverse(self._with_complement(raw)))
+        link = self._link()
 
-    @property
-    def _out_activation(self) -> str:
-        check_is_fitted(self)
-        return self.out_activation_
+        def log_probabilities(raw: np.ndarray) -> np.ndarray:
+            log_p = link.log_inverse(raw)
+            if not self._binary:
+                return log_p
+            return np.hstack([link.log_inverse(-raw) if link.symmetric else np.log1p(-link.inverse(raw)), log_p])
 
-    @property
-    def _multilabel(self) -> bool:
-        return self.out_activation_ == "logistic" and self._n_label_columns is not None
+        return self._predict_in_blocks(X, log_probabilities)
 
     @property
     def _binary(self) -> bool:
-        return self.out_activation_ == "logistic" and self._n_label_columns is None
+        """Whether one raw column stands for two classes."""
+        return self.n_outputs_ == 1 and self._n_label_columns is None
 
-    def _with_complement(self, raw: np.ndarray) -> np.ndarray:
-        return np.hstack([-raw, raw]) if self._binary else raw
+    def _link(self) -> Link:
+        return self._loss().link(self._n_targets, self.n_outputs_)
 
     def _decode(self, raw: np.ndarray) -> np.ndarray:
-        if self._multilabel:
+        if self._n_label_columns is not None:
             return (raw > 0).astype(np.int64)
         return self.classes_[_class_numbers(raw)]
 
@@ -446,7 +472,7 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         self._n_label_columns = y.shape[1]
         return Target(np.ascontiguousarray(y, dtype=dtype))
 
-    def _validation_score(self, y: np.ndarray, raw: np.ndarray, sample_weight: np.ndarray | None) -> float:
+    def _validation_score(self, loss: Loss, y: np.ndarray, raw: np.ndarray, sample_weight: np.ndarray | None) -> float:
         predicted = raw > 0 if self._n_label_columns is not None else _class_numbers(raw)
         truth = y > 0 if self._n_label_columns is not None else y[:, 0].astype(np.int64)
         return float(accuracy_score(truth, predicted, sample_weight=sample_weight))

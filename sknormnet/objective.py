@@ -43,9 +43,11 @@ class Objective:
         self.rows = rows
         self.n_samples = X.shape[0] if rows is None else len(rows)
         self._table_rows = X.shape[0]
+        self.kinked = loss.kinked
+        self._loss_kernel = loss.kernel()
         self._network = Network(plan.layer_sizes, activation, X.dtype)
         named = None if rows is None else RowOrder(rows, X.shape[0])
-        self._network.bind(X, y, sample_weight, loss.kernel(), named)
+        self._network.bind(X, y, sample_weight, self._loss_kernel, named)
         self._penalties = plan.layer_penalties()
         self._weight_slices = plan.weight_slices()
         terms = [(s, term.penalty, term.strength) for s, term in plan.penalized() if term.strength > 0]
@@ -55,6 +57,15 @@ class Objective:
     @property
     def n_parameters(self) -> int:
         return self.plan.n_parameters
+
+    @property
+    def smoothing(self) -> float:
+        """Parameter of the Moreau envelope that replaces a kinked loss in `data_loss`; 0 is the loss itself."""
+        return self._loss_kernel.smoothing
+
+    @smoothing.setter
+    def smoothing(self, smoothing: float) -> None:
+        self._loss_kernel.smoothing = smoothing
 
     def proximal_slices(self) -> list[slice]:
         """The parts of theta whose penalty is taken by its prox."""

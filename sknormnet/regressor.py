@@ -4,13 +4,12 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sknormnet import validation
 from sknormnet.base import BaseNormRegMLP, Target, check_stochastic
-from sknormnet.losses.links import LINKS
+from sknormnet.losses import LOSSES, Loss
 
 
 class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
@@ -306,38 +305,82 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X):
-        """Predicted means.
+    def predict(self, X, return_std=False):
+        """Predicted means, medians or quantiles, whichever the loss estimates.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        return_std : bool, default=False
+            Whether to return standard deviations too; for ``loss="gaussian_nll"``, which estimates them.
 
         Returns
         -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        y : ndarray of shape (n_samples,) or (n_samples, n_columns)
+            A column for each target, or for each target's quantiles, which never decrease within a target.
+        std : ndarray of shape (n_samples,) or (n_samples, n_targets)
+            Only with return_std=True.
+
+        Raises
+        ------
+        ValueError
+            If return_std is set and the loss does not estimate a standard deviation.
         """
-        check_is_fitted(self)
-        link = LINKS[self.out_activation_]
-        single = self.n_outputs_ == 1
-        return self._predict_in_blocks(X, lambda raw: link.inverse(raw)[:, 0] if single else link.inverse(raw))
+        loss = self._loss()
+
+        def values(raw: np.ndarray) -> np.ndarray:
+            prediction = loss.prediction(raw, self._n_targets)
+            if not return_std:
+                return prediction
+            return np.hstack([prediction, loss.standard_deviation(raw, self._n_targets)])
+
+        columns = self._predict_in_blocks(X, values)
+        if not return_std:
+            return _flattened(columns)
+        n_columns = columns.shape[1] - self._n_targets
+        return _flattened(columns[:, :n_columns]), _flattened(columns[:, n_columns:])
+
+    def score(self, X, y, sample_weight=None):
+        """R^2 of the predictions; with quantile losses the D^2 pinball score, averaged over quantiles and targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        score : float
+            At most 1; 0 is the score of the best constant.
+        """
+        return self._loss().score(y, self.predict(X), sample_weight)
 
     def _encode_target(
         self, y: np.ndarray, dtype: np.dtype, *, going_on: bool, incremental: bool, classes: Any
     ) -> Target:
         values = validation.check_target_values(y, dtype)
-        if going_on and values.shape[1] != self.n_outputs_:
+        if going_on and values.shape[1] != self._n_targets:
             raise ValueError(
-                f"y has {values.shape[1]} targets, the first fit had {self.n_outputs_}; fit anew for others"
+                f"y has {values.shape[1]} targets, the first fit had {self._n_targets}; fit anew for others"
             )
         return Target(values)
 
-    def _validation_score(self, y: np.ndarray, raw: np.ndarray, sample_weight: np.ndarray | None) -> float:
-        if not np.isfinite(raw).all():
+    def _validation_score(self, loss: Loss, y: np.ndarray, raw: np.ndarray, sample_weight: np.ndarray | None) -> float:
+        prediction = loss.prediction(raw, y.shape[1])
+        if not np.isfinite(prediction).all():
             return np.nan
-        return float(r2_score(y, raw, sample_weight=sample_weight))
+        return loss.score(y, prediction, sample_weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
+        loss = LOSSES[self.loss]() if isinstance(self.loss, str) and self.loss in LOSSES else self.loss
+        if isinstance(loss, Loss):
+            tags.target_tags.positive_only = not loss.in_domain(np.array([-1.0])).all()
         return tags
+
+
+def _flattened(columns: np.ndarray) -> np.ndarray:
+    """One column as a vector."""
+    return columns[:, 0] if columns.shape[1] == 1 else columns

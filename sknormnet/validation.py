@@ -79,7 +79,15 @@ def resolve_loss(loss: str | Loss, task: str) -> Loss:
         return LOSSES[loss]()
     if loss.task != task:
         raise ValueError(f"{loss!r} is a loss for {loss.task}; for {task} there are {loss_names(task)}")
+    loss.check_parameters()
     return loss
+
+
+def check_n_raw(loss: Loss, n_raw: Any) -> int:
+    """The number of raw columns that a loss asks for."""
+    if isinstance(n_raw, bool) or not isinstance(n_raw, Integral) or n_raw < 1:
+        raise ValueError(f"n_raw of {loss!r} must return the number of raw columns, at least 1; got {n_raw!r}")
+    return int(n_raw)
 
 
 def check_not_a_loss(sizes: Any) -> None:

@@ -13,8 +13,27 @@ cdef extern from "kernels.hpp" namespace "sknormnet" nogil:
         LOGISTIC
 
     cdef enum:
-        SQUARED_ERROR
+        RESIDUAL_LOSS
+        MARGIN_LOSS
+        LOG_COSH
+        EUCLIDEAN
+        QUANTILE
+        POISSON
+        GAMMA
+        TWEEDIE
+        GAUSSIAN_NLL
         LOG_LOSS
+        BRIER
+        FOCAL
+
+    cdef cppclass LossParameters:
+        double lower
+        double upper
+        double width
+        double tube
+        double shape
+        const double* levels
+        i64 n_levels
 
     cdef cppclass Elementwise:
         double l1

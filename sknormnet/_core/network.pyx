@@ -279,7 +279,7 @@ cdef class Network:
         problem.y = self._data(y, (X.shape[0], y.shape[1]))
         problem.y_columns = y.shape[1]
         loss.check_columns(y.shape[1], self.n_outputs)
-        if y.shape[1] != self.n_outputs and (y.min() < 0 or y.max() >= self.n_outputs):
+        if loss.takes_classes and y.shape[1] != self.n_outputs and (y.min() < 0 or y.max() >= self.n_outputs):
             raise ValueError(f"class numbers must lie in [0, {self.n_outputs})")
         problem.sample_weight = NULL
         if sample_weight is not None:
@@ -328,7 +328,7 @@ cdef class Network:
         self._require_bound()
         with nogil:
             status = self.c.get().value_and_gradient(theta_pointer, gradient_pointer, poll, &value)
-        raise_interruption(status)
+        self._raise_pending(status)
         return value
 
     def run_epoch(self, theta, RowOrder rows, i64 batch_size, UpdateRule rule not None, double rate_start,
@@ -380,7 +380,7 @@ cdef class Network:
         plan.penalties = penalties.c.data()
         with nogil:
             status = self.c.get().run_epoch(theta_pointer, plan, poll, &result)
-        raise_interruption(status)
+        self._raise_pending(status)
         rule.steps_done += result.steps
         return result.data_loss, result.penalty, status == FINISHED
 
@@ -393,6 +393,10 @@ cdef class Network:
         if rows.n_rows != n_rows:
             raise ValueError(f"rows were made for a table of {rows.n_rows} rows, this one has {n_rows}")
         return &rows.rows[0]
+
+    cdef int _raise_pending(self, int status) except -1:
+        raise_interruption(status)
+        return (<LossKernel> self.bound[3]).raise_pending()
 
     cdef int _require_one_per_layer(self, LayerPenalties penalties) except -1:
         if <i64> penalties.c.size() != len(self.layer_sizes) - 1:

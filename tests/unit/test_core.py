@@ -11,9 +11,9 @@ import scipy.sparse as sp
 
 from sknormnet._core import blas_threads
 from sknormnet._core.activations import instruction_set
-from sknormnet._core.losses import LossKernel
 from sknormnet._core.network import LayerPenalties, Network, RowOrder, UpdateRule, aligned_empty, gemm_seconds
 from sknormnet._core.penalties import ElementwiseKernel
+from sknormnet.losses import LOSSES
 
 
 def layers(sizes, dtype=np.float64, seed=0):
@@ -39,7 +39,7 @@ def no_penalty(n_layers):
 def train(X, y, sizes, *, rows=None, batch_size=7, n_epochs=3, dtype=np.float64, loss="squared_error"):
     """A few epochs of sgd; returns theta."""
     network = Network(sizes, "relu", dtype)
-    network.bind(X, y, None, LossKernel(loss))
+    network.bind(X, y, None, LOSSES[loss]().kernel())
     theta = aligned_empty(network.n_parameters, dtype)
     theta[:] = np.random.default_rng(1).normal(scale=0.3, size=theta.size)
     rule = UpdateRule.sgd(theta.size, dtype, momentum=0.5, nesterov=False)
@@ -204,7 +204,7 @@ def test_an_epoch_ends_where_it_stops_being_finite():
     X, y = np.ones((40, 2)), np.ones((40, 1))
     X[12, 1] = np.inf
     network = Network((2, 3, 1), "relu", np.float64)
-    network.bind(X, y, None, LossKernel("squared_error"))
+    network.bind(X, y, None, LOSSES["squared_error"]().kernel())
     theta = np.full(network.n_parameters, 0.1)
     rule = UpdateRule.sgd(theta.size, np.float64, momentum=0.0, nesterov=False)
     *_, finite = network.run_epoch(theta, None, 10, rule, 0.1, 0.1, no_penalty(2))
@@ -222,10 +222,10 @@ def test_refuses_what_it_cannot_address():
         network.value_and_gradient(theta, theta.copy())
     for bad in (np.ones((4, 3)), np.ones((4, 2), dtype=np.float32), np.ones((2, 4)).T):
         with pytest.raises(ValueError, match="X must be|contiguous"):
-            network.bind(bad, y, None, LossKernel("squared_error"))
+            network.bind(bad, y, None, LOSSES["squared_error"]().kernel())
     with pytest.raises(ValueError, match="expected a float64 array"):
-        network.bind(X, np.ones((3, 1)), None, LossKernel("squared_error"))
-    network.bind(X, y, None, LossKernel("squared_error"))
+        network.bind(X, np.ones((3, 1)), None, LOSSES["squared_error"]().kernel())
+    network.bind(X, y, None, LOSSES["squared_error"]().kernel())
     for rows in ([0, 4], [-1], []):
         with pytest.raises(ValueError, match="rows must"):
             RowOrder(np.array(rows, dtype=np.int64), 4)

@@ -7,11 +7,33 @@ namespace sknormnet {
 using i64 = std::int64_t;
 
 enum Activation : int { IDENTITY, RELU, TANH, LOGISTIC, N_ACTIVATIONS };
-enum LossId : int { SQUARED_ERROR, LOG_LOSS, N_LOSSES };
+enum LossId : int {
+    RESIDUAL_LOSS,  // piecewise linear or quadratic in raw - y
+    MARGIN_LOSS,    // the same in 1 - margin
+    LOG_COSH,
+    EUCLIDEAN,
+    QUANTILE,
+    POISSON,
+    GAMMA,
+    TWEEDIE,
+    GAUSSIAN_NLL,
+    LOG_LOSS,
+    BRIER,
+    FOCAL,
+    N_LOSSES
+};
 
-// Sum over the rows of sample_weight * loss, and gradient = scale * sample_weight * d loss / d raw, which may
-// overwrite raw. y has y_columns columns, raw and gradient have raw_columns; sample_weight may be null (all ones).
-// context belongs to losses that are written in Python; built-in losses ignore it.
+// What the built-in losses' context points to.
+struct LossParameters {
+    double lower, upper, width;  // slopes of the straight parts, and how wide the parabola between them is
+    double tube;                 // residuals up to here cost nothing
+    double shape;                // power, gamma, min_variance or label_smoothing
+    const double* levels;        // quantiles
+    i64 n_levels;
+};
+
+// Sum over the rows of sample_weight * loss, and gradient = scale * sample_weight * d loss / d raw. y has y_columns columns, raw and gradient have raw_columns; sample_weight may be null (all ones).
+// context is a LossParameters, or what belongs to a loss that is written in Python.
 template <class T>
 using LossFunction = double (*)(void* context, const T* y, i64 y_columns, const T* raw, i64 rows, i64 raw_columns,
                                 const T* sample_weight, T scale, T* gradient);

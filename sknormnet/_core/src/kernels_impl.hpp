@@ -18,6 +18,7 @@ namespace {
 using sknormnet::AdamStep;
 using sknormnet::Elementwise;
 using sknormnet::i64;
+using sknormnet::LossParameters;
 using sknormnet::SgdStep;
 
 #include "simd_math.hpp"
@@ -172,174 +173,8 @@ template <class T> void column_sums(const T* SKNORMNET_RESTRICT delta, T* SKNORM
     }
 }
 
-// --------------------------------------------------------------------------------------------------- losses
-
-struct SquaredError {
-    template <class T> static void evaluate(T y, T raw, T& value, T& gradient) {
-        const T residual = raw - y;
-        value = T(0.5) * residual * residual;
-        gradient = residual;
-    }
-};
-
-struct BinaryLogLoss {  // y in {0, 1}: log(1 + exp(raw)) - y * raw
-    template <class T> static void evaluate(T y, T raw, T& value, T& gradient) {
-        const T e = exponential(-absolute(raw));
-        value = (raw < 0 ? T(0) : raw) - y * raw + log1p_unit(e);
-        gradient = (raw < 0 ? e : T(1)) / (1 + e) - y;
-    }
-};
-
-// A loss that is a sum over outputs: runs flat over the block, or row by row where rows have weights.
-template <class T, class L>
-double elementwise_loss(void*, const T* y, i64, const T* raw, i64 rows, i64 columns, const T* sample_weight, T scale,
-                        T* gradient) {
-    double total = 0;
-    if (sample_weight == nullptr || columns == 1) {
-        const i64 n = rows * columns;
-        for (i64 start = 0; start < n; start += CHUNK) {
-            const i64 stop = smaller(start + CHUNK, n);
-            T sum = 0;
-            if (sample_weight == nullptr) {
-#pragma omp simd reduction(+ : sum)
-                for (i64 j = start; j < stop; ++j) {
-                    T value, slope;
-                    L::evaluate(y[j], raw[j], value, slope);
-                    sum += value;
-                    gradient[j] = scale * slope;
-                }
-            } else {
-#pragma omp simd reduction(+ : sum)
-                for (i64 j = start; j < stop; ++j) {
-                    T value, slope;
-                    L::evaluate(y[j], raw[j], value, slope);
-                    sum += sample_weight[j] * value;
-                    gradient[j] = scale * sample_weight[j] * slope;
-                }
-            }
-            total += sum;
-        }
-        return total;
-    }
-    for (i64 i = 0; i < rows; ++i) {
-        T sum = 0;
-        const T row_scale = scale * sample_weight[i];
-        const i64 start = i * columns;
-#pragma omp simd reduction(+ : sum)
-        for (i64 j = start; j < start + columns; ++j) {
-            T value, slope;
-            L::evaluate(y[j], raw[j], value, slope);
-            sum += value;
-            gradient[j] = row_scale * slope;
-        }
-        total += static_cast<double>(sample_weight[i]) * sum;
-    }
-    return total;
-}
-
-// out <- exp(x - rowmax(x)), tops[i] <- rowmax, rest[i] <- the row's sum without its largest term (which is 1): the
-// logarithm of the sum is then log1p(rest), exact also where one class dominates.
-template <class T> void shifted_exponentials(const T* x, T* out, T* tops, T* rest, i64 rows, i64 columns) {
-    for (i64 i = 0; i < rows; ++i) {
-        const T* row = x + i * columns;
-        T top = row[0];
-        for (i64 j = 1; j < columns; ++j) top = row[j] > top ? row[j] : top;
-        tops[i] = top;
-        for (i64 j = 0; j < columns; ++j) out[i * columns + j] = row[j] - top;
-    }
-#pragma omp simd
-    for (i64 j = 0; j < rows * columns; ++j) out[j] = exponential(out[j]);
-    for (i64 i = 0; i < rows; ++i) {
-        T sum = -1;
-        for (i64 j = 0; j < columns; ++j) sum += out[i * columns + j];
-        // Of a dominated row, add the small terms alone.
-        if (sum < T(0.5)) {
-            sum = 0;
-            bool skipped = false;
-            for (i64 j = 0; j < columns; ++j) {
-                const T e = out[i * columns + j];
-                if (!skipped && e == 1) {
-                    skipped = true;
-                } else {
-                    sum += e;
-                }
-            }
-        }
-        rest[i] = sum;
-    }
-}
-
-constexpr i64 SOFTMAX_ROWS = 64;  // rows that are worked on while they lie in the first-level cache
-
-// y holds the class, 0..columns-1, in one column.
-template <class T>
-double softmax_loss(void*, const T* y, i64, const T* raw, i64 rows, i64 columns, const T* sample_weight, T scale,
-                    T* gradient) {
-    T tops[SOFTMAX_ROWS], rest[SOFTMAX_ROWS], own[SOFTMAX_ROWS];
-    double total = 0;
-    for (i64 start = 0; start < rows; start += SOFTMAX_ROWS) {
-        const i64 block = smaller(SOFTMAX_ROWS, rows - start);
-        for (i64 i = 0; i < block; ++i) own[i] = raw[(start + i) * columns + static_cast<i64>(y[start + i])];
-        T* out = gradient + start * columns;
-        shifted_exponentials(raw + start * columns, out, tops, rest, block, columns);
-        for (i64 i = 0; i < block; ++i) {
-            const T weight = sample_weight == nullptr ? T(1) : sample_weight[start + i];
-            const T factor = scale * weight / (1 + rest[i]);
-            total += static_cast<double>(weight) *
-                     (log1p(static_cast<double>(rest[i])) + (static_cast<double>(tops[i]) - own[i]));
-            for (i64 j = 0; j < columns; ++j) out[i * columns + j] *= factor;
-            out[i * columns + static_cast<i64>(y[start + i])] -= scale * weight;
-        }
-    }
-    return total;
-}
-
-// One column of y and several of raw: classes, through softmax. Otherwise a binary loss for each column.
-template <class T>
-double log_loss(void* context, const T* y, i64 y_columns, const T* raw, i64 rows, i64 raw_columns,
-                const T* sample_weight, T scale, T* gradient) {
-    const bool binary = y_columns == raw_columns;
-    return (binary ? elementwise_loss<T, BinaryLogLoss> : softmax_loss<T>)(context, y, y_columns, raw, rows,
-                                                                           raw_columns, sample_weight, scale, gradient);
-}
-
-// ---------------------------------------------------------------------------------------------------- links
-
-template <class T> void logistic(const T* x, T* out, i64 n) {
-#pragma omp simd
-    for (i64 j = 0; j < n; ++j) out[j] = logistic_function(x[j]);
-}
-
-template <class T> void log_logistic(const T* x, T* out, i64 n) {
-#pragma omp simd
-    for (i64 j = 0; j < n; ++j) out[j] = (x[j] < 0 ? x[j] : T(0)) - log1p_unit(exponential(-absolute(x[j])));
-}
-
-template <class T> void softmax(const T* x, T* out, i64 rows, i64 columns) {
-    T tops[SOFTMAX_ROWS], rest[SOFTMAX_ROWS];
-    for (i64 start = 0; start < rows; start += SOFTMAX_ROWS) {
-        const i64 block = smaller(SOFTMAX_ROWS, rows - start);
-        T* p = out + start * columns;
-        shifted_exponentials(x + start * columns, p, tops, rest, block, columns);
-        for (i64 i = 0; i < block; ++i) {
-            for (i64 j = 0; j < columns; ++j) p[i * columns + j] /= 1 + rest[i];
-        }
-    }
-}
-
-template <class T> void log_softmax(const T* x, T* out, i64 rows, i64 columns) {
-    T tops[SOFTMAX_ROWS], rest[SOFTMAX_ROWS];
-    for (i64 start = 0; start < rows; start += SOFTMAX_ROWS) {
-        const i64 block = smaller(SOFTMAX_ROWS, rows - start);
-        const T* raw = x + start * columns;
-        T* log_p = out + start * columns;
-        shifted_exponentials(raw, log_p, tops, rest, block, columns);
-        for (i64 i = 0; i < block; ++i) {
-            const T log_sum = static_cast<T>(log1p(static_cast<double>(rest[i])));
-            for (i64 j = 0; j < columns; ++j) log_p[i * columns + j] = (raw[i * columns + j] - tops[i]) - log_sum;
-        }
-    }
-}
+#include "losses_impl.hpp"
+#include "classification_impl.hpp"
 
 // ------------------------------------------------------------------------------------------ penalties, rules
 
@@ -548,7 +383,9 @@ template <class T> constexpr sknormnet::KernelTable<T> make_table() {
         {single_output_backward<T, Identity>, single_output_backward<T, Relu>, single_output_backward<T, Tanh>,
          single_output_backward<T, Logistic>},
         column_sums<T>,
-        {elementwise_loss<T, SquaredError>, log_loss<T>},
+        {residual_loss<T>, margin_loss<T>, elementwise_loss<T, LogCosh<T>>, euclidean_loss<T>, quantile_loss<T>,
+         elementwise_loss<T, Poisson<T>>, elementwise_loss<T, Gamma<T>>, tweedie_loss<T>, gaussian_nll<T>, log_loss<T>,
+         brier_loss<T>, focal_loss<T>},
         logistic<T>,
         log_logistic<T>,
         softmax<T>,

@@ -23,6 +23,9 @@ template <> struct Format<float> {
     static constexpr float tanh_saturation = 9.5f;  // tanh rounds to 1 from here on
     static constexpr int exp_degree = 7;            // Taylor terms for |r| <= ln(2)/2
     static constexpr int atanh_terms = 8;           // series terms for |s| <= 1/3
+    static constexpr float largest = 3.40282347e+38f;
+    static constexpr float tiny = 1.17549435e-38f;  // the smallest normal number
+    static constexpr Bits high_half = ~Bits(0xfff);  // clears the low half of the mantissa
 };
 
 template <> struct Format<double> {
@@ -39,6 +42,9 @@ template <> struct Format<double> {
     static constexpr double tanh_saturation = 20.0;
     static constexpr int exp_degree = 13;
     static constexpr int atanh_terms = 17;
+    static constexpr double largest = 1.7976931348623157e+308;
+    static constexpr double tiny = 2.2250738585072014e-308;
+    static constexpr Bits high_half = ~Bits(0x7ffffff);
 };
 
 template <class T> inline typename Format<T>::Bits to_bits(T x) {
@@ -90,12 +96,13 @@ template <class T, int k> inline T atanh_series(T u) {
     }
 }
 
-template <class T> inline T exponential(T x) {
+// exp(x + rest), rest being far smaller than 1.
+template <class T> inline T exponential(T x, T rest = 0) {
     using F = Format<T>;
     x = clamp(x, F::exp_underflow, F::exp_overflow);
     const T n_shifted = x * F::log2_e + F::round_magic;
     const T n = n_shifted - F::round_magic;
-    const T r = (x - n * F::ln_2_high) - n * F::ln_2_low;
+    const T r = ((x - n * F::ln_2_high) - n * F::ln_2_low) + rest;
     const T series = exp_series<T, 1>(r) * r + 1;
     // Two factors, so that results below the normal range and overflow to infinity come out right.
     const T half_shifted = n * T(0.5) + F::round_magic;
@@ -104,10 +111,41 @@ template <class T> inline T exponential(T x) {
     return series * power_of_two<T>(half_bits) * power_of_two<T>(n_bits - half_bits);
 }
 
+template <class T> inline T high_half(T x) {
+    return from_bits<T>(static_cast<typename Format<T>::UnsignedBits>(to_bits(x) & Format<T>::high_half));
+}
+
+// exp(a * x) without the rounding error of the product, which the exponential would multiply by a * x: the halves'
+// product is exact.
+template <class T> inline T exponential_of_product(T a, T x) {
+    const T a_high = high_half(a), x_high = high_half(x);
+    return exponential(a_high * x_high, a_high * (x - x_high) + (a - a_high) * x);
+}
+
 // log(1 + e) for e in [0, 1]: 2 atanh(e / (2 + e)).
 template <class T> inline T log1p_unit(T e) {
     const T s = e / (2 + e);
     return 2 * s * atanh_series<T, 0>(s * s);
+}
+
+// For normal x > 0: x = 2^n * m, sqrt(1/2) <= m < sqrt(2), log(m) = 2 atanh((m - 1) / (m + 1)). 0 counts as the smallest
+// normal number.
+template <class T> inline T logarithm(T x) {
+    using F = Format<T>;
+    constexpr T sqrt_half = static_cast<T>(0.707106781186547524);
+    const auto bits = to_bits(x < F::tiny ? F::tiny : x);
+    const auto n_bits = (bits - to_bits(sqrt_half)) >> F::mantissa_bits;
+    const T n = static_cast<T>(n_bits);
+    const T m = from_bits<T>(static_cast<typename F::UnsignedBits>(bits) -
+                             (static_cast<typename F::UnsignedBits>(n_bits) << F::mantissa_bits));
+    const T s = (m - 1) / (m + 1);
+    return (2 * s * atanh_series<T, 0>(s * s) + n * F::ln_2_low) + n * F::ln_2_high;
+}
+
+// log(1 + x) for x >= 0; the second term makes up for the rounding of 1 + x.
+template <class T> inline T log1p_positive(T x) {
+    const T u = 1 + x;
+    return logarithm(u) + (x - (u - 1)) / u;
 }
 
 // expm1(2|x|) / (expm1(2|x|) + 2), with expm1(y) = 2^n * expm1(r) + (2^n - 1).

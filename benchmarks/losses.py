@@ -1,0 +1,143 @@
+"""What a loss costs: its kernel alone, its share of a step, and what a loss written in NumPy adds to a batch."""
+
+from statistics import median
+
+import numpy as np
+from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor
+from sknormnet.losses import LOSSES, Loss, Quantile
+
+from problems import LEARNING_RATE, SEED, SHAPES, STRENGTH
+from report import print_table
+from steps import CLOCKS, turn
+
+LARGEST_SHARE = 0.10  # of a step, for a built-in loss
+LARGEST_ADDITION = 20  # microseconds a batch, for a user's loss over the compiled squared error
+REPEATS = 3  # turns at most: there are twenty losses to each shape
+SLICE = 1e-3  # seconds of one measurement of a kernel
+
+
+class Linex(Loss):
+    """exp(e) - e - 1, e = raw - y, as a user would write it: see docs/user_guide/write_your_own_loss.md."""
+
+    name = "linex"
+    convex = True
+
+    def value_and_gradient(self, y, raw, sample_weight=None):
+        error = raw - y
+        bounded = np.minimum(error, 50)
+        gradient = np.expm1(bounded)
+        value = gradient - bounded + gradient * (error - bounded)
+        if sample_weight is not None:
+            weight = sample_weight[:, np.newaxis]
+            value *= weight
+            gradient *= weight
+        return float(value.sum(dtype=np.float64)), gradient
+
+
+def run(dtypes, repeats, clock):
+    """One record per dtype, shape and loss."""
+    losses = [cls() for cls in LOSSES.values()] + [Quantile((0.1, 0.5, 0.9)), Linex()]
+    records = []
+    for dtype in dtypes:
+        for shape in SHAPES:
+            new = measure(losses, shape, dtype, min(repeats, REPEATS), CLOCKS[clock])
+            records += new
+            report(new)
+    print_table("Losses against their bounds", summary(records))
+    return records
+
+
+def measure(losses, shape, dtype, repeats, clock):
+    X, classes = shape.data(dtype)
+    # Every loss for regression takes positive targets.
+    amounts = np.random.default_rng(SEED).gamma(2, size=(len(X), shape.layer_sizes[-1])).astype(dtype)
+    records, turns = [], []
+    for loss in losses:
+        record = {"shape": shape.name, "dtype": dtype, "loss": repr(loss)}
+        records.append(record)
+        y = classes if loss.task == "classification" else amounts
+        train = trainer(loss, shape, X, y)
+        train(1)  # warms up
+        turns.append((loss, y.reshape(len(X), -1).astype(dtype), train, [], []))
+    for _ in range(repeats):
+        for loss, y, train, steps, kernels in turns:
+            steps.append(turn(train, shape.epochs, clock)[0] / len(shape.batches))
+            if not isinstance(loss, Linex):
+                kernels.append(kernel_seconds(loss, y, shape))
+    for record, (*_, steps, kernels) in zip(records, turns, strict=True):
+        record["step_microseconds"] = 1e6 * median(steps)
+        if kernels:
+            record["microseconds"] = 1e6 * median(kernels)
+            record["share"] = record["microseconds"] / record["step_microseconds"]
+    by_loss = {record["loss"]: record for record in records}
+    compiled = by_loss["SquaredError()"]["step_microseconds"]
+    by_loss["Linex()"]["adds"] = by_loss["Linex()"]["step_microseconds"] - compiled
+    return records
+
+
+def trainer(loss, shape, X, y):
+    Estimator = NormRegMLPClassifier if loss.task == "classification" else NormRegMLPRegressor
+
+    def train(epochs):
+        Estimator(
+            shape.hidden,
+            loss=loss,
+            alpha=STRENGTH,
+            batch_size=shape.batch_size,
+            learning_rate_init=LEARNING_RATE,
+            max_iter=epochs,
+            tol=0,
+            n_iter_no_change=epochs + 1,
+            random_state=SEED,
+        ).fit(X, y)
+
+    return train
+
+
+def kernel_seconds(loss, y, shape):
+    """The compiled loss alone, on the batches of an epoch and warm buffers: the mean over batches."""
+    kernel = loss.kernel()
+    rng = np.random.default_rng(SEED)
+
+    def shortest(rows):
+        raw = rng.standard_normal((rows, loss.n_raw(y.shape[1], shape.n_classes)), dtype=y.dtype)
+        repeats = max(1, int(SLICE / kernel.seconds(y[:rows], raw, None, 10)))
+        return min(kernel.seconds(y[:rows], raw, None, repeats) for _ in range(5))
+
+    batches = shape.batches
+    seconds = {rows: shortest(rows) for rows in set(batches)}
+    return sum(seconds[rows] for rows in batches) / len(batches)
+
+
+def report(records):
+    rows = [
+        {
+            "loss": record["loss"],
+            "kernel us": record.get("microseconds"),
+            "us/step": record["step_microseconds"],
+            "share": record.get("share"),
+            "adds us": record.get("adds"),
+        }
+        for record in records
+    ]
+    print_table("losses on {shape} {dtype}".format(**records[0]), rows)
+
+
+def summary(records):
+    """The most expensive built-in loss and the user's loss of each dtype and shape."""
+    rows = []
+    for dtype, shape in dict.fromkeys((record["dtype"], record["shape"]) for record in records):
+        here = [record for record in records if (record["dtype"], record["shape"]) == (dtype, shape)]
+        largest = max((record for record in here if "share" in record), key=lambda record: record["share"])
+        adds = next(record["adds"] for record in here if "adds" in record)
+        rows.append(
+            {
+                "shape": shape,
+                "dtype": dtype,
+                "largest share": largest["share"],
+                "of": largest["loss"],
+                "NumPy loss adds us": adds,
+                "reached": "yes" if largest["share"] <= LARGEST_SHARE and adds <= LARGEST_ADDITION else "no",
+            }
+        )
+    return rows

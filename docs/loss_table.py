@@ -1,0 +1,62 @@
+"""The table of losses in user_guide/losses.md, from the registry and the classes' docstrings.
+
+python docs/loss_table.py            prints it
+python docs/loss_table.py --write    rewrites it in the page, between the two comments
+"""
+
+import inspect
+import re
+import sys
+from pathlib import Path
+
+from sknormnet.losses import LOSSES, loss_names
+
+PAGE = Path(__file__).parent / "user_guide" / "losses.md"
+BEGIN, END = "<!-- losses: written by docs/loss_table.py -->\n", "<!-- end of losses -->\n"
+
+
+def table():
+    return "\n".join(f"**{task.capitalize()}**\n\n{rows(task)}" for task in ("regression", "classification"))
+
+
+def rows(task):
+    lines = ["| `loss=` | or an object | domain | link | formula |", "|---|---|---|---|---|"]
+    for name in loss_names(task):
+        cls = LOSSES[name]
+        cells = [f'`"{name}"`', f"`{cls.__name__}{defaults(cls)}`"]
+        cells += [escaped(block(cls, heading)) for heading in ("Domain", "Link", "Formula")]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def defaults(cls):
+    """The constructor's arguments with their defaults, as one writes them."""
+    parameters = inspect.signature(cls).parameters.values()
+    return "(" + ", ".join(f"{parameter.name}={parameter.default!r}" for parameter in parameters) + ")"
+
+
+def block(cls, heading):
+    """The indented text under a heading of the docstring, on one line."""
+    match = re.search(rf"^{heading}\n((?: +.*\n?)+)", inspect.getdoc(cls), re.MULTILINE)
+    if match is None:
+        raise ValueError(f"the docstring of {cls.__name__} has no block {heading}")
+    return " ".join(match[1].split())
+
+
+def escaped(text):
+    return re.sub(r"([\\`*_|<])", r"\\\1", text)
+
+
+def parts(page):
+    """The page before the table, the table, and the page after it."""
+    before, _, rest = page.partition(BEGIN)
+    inside, _, after = rest.partition(END)
+    return before + BEGIN, inside, END + after
+
+
+if __name__ == "__main__":
+    if "--write" in sys.argv:
+        before, _, after = parts(PAGE.read_text(encoding="utf-8"))
+        PAGE.write_text(f"{before}\n{table()}\n{after}", encoding="utf-8")
+    else:
+        print(table(), end="")
