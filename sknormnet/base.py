@@ -334,7 +334,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
     ) -> None:
         plan = objective.plan
         monitor.best_theta = None  # its memory is free before the fitted arrays are made
-        self.objective_ = objective.data_loss(result.theta) + objective.penalty(result.theta)
+        self.objective_ = objective.unsmoothed_data_loss(result.theta) + objective.penalty(result.theta)
         history = monitor.history
         if going_on:
             history = {key: self.history_[key] + values for key, values in history.items()}

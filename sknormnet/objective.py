@@ -61,11 +61,20 @@ class Objective:
     @property
     def smoothing(self) -> float:
         """Parameter of the Moreau envelope that replaces a kinked loss in `data_loss`; 0 is the loss itself."""
-        return self._loss_kernel.smoothing
+        return self._loss_kernel.smoothing if self.kinked else 0.0
 
     @smoothing.setter
     def smoothing(self, smoothing: float) -> None:
-        self._loss_kernel.smoothing = smoothing
+        if self.kinked:
+            self._loss_kernel.smoothing = smoothing
+
+    def unsmoothed_data_loss(self, theta: np.ndarray) -> float:
+        """Data loss without smoothing: a term of F."""
+        smoothing, self.smoothing = self.smoothing, 0.0
+        try:
+            return self.data_loss(theta)
+        finally:
+            self.smoothing = smoothing
 
     def proximal_slices(self) -> list[slice]:
         """The parts of theta whose penalty is taken by its prox."""

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from sknormnet import validation
 from sknormnet.base import BaseNormRegMLP, Target, check_stochastic

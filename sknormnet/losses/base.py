@@ -210,7 +210,7 @@ def check_number(loss: Loss, parameter: str, allowed: str, fits: Callable[[float
     name = f"{parameter} of {type(loss).__name__}"
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number {allowed}, got {value!r}")
-    if not math.isfinite(value) or not fits(value):
+    if not math.isfinite(float(value)) or not fits(float(value)):
         raise ValueError(f"{name} must be {allowed}, got {value!r}")
 
 

@@ -10,7 +10,7 @@ EPS = np.finfo(np.float64).eps
 
 
 class _OfClasses(CompiledLoss):
-    """Losses of class numbers or labels: y is one column 0, ..., n_classes - 1, or a column of 0 and 1 for each label."""
+    """Losses of class numbers, one column 0, ..., n_classes - 1, or of labels, a column of 0 and 1 for each."""
 
     task = "classification"
     convex = True
@@ -21,6 +21,7 @@ class _OfClasses(CompiledLoss):
 
     def value_and_gradient(self, y, raw, sample_weight=None, *, smoothing=0.0):
         y, n_raw = np.asarray(y), np.shape(raw)[1]
+        self.kernel().check_columns(y.shape[1], n_raw)
         highest = n_raw - 1 if y.shape[1] != n_raw else 1
         outside = (y < 0) | (y > highest) | (y != np.floor(y))
         if outside.any():

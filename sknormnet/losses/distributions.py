@@ -6,7 +6,7 @@ from sknormnet._core.losses import LossKernel
 from sknormnet.losses.base import CompiledLoss, check_number, weighted_mean
 from sknormnet.losses.links import Link, LogLink, MeanVarianceLink
 
-TINY = np.finfo(np.float64).tiny
+LEAST = 10 * np.finfo(np.float64).eps  # of a mean whose logarithm is taken, as in scikit-learn's losses
 
 
 class _OfLogMean(CompiledLoss):
@@ -16,7 +16,7 @@ class _OfLogMean(CompiledLoss):
         return LogLink()
 
     def best_constant(self, y, sample_weight=None, n_classes=None):
-        return np.log(np.maximum(weighted_mean(y, sample_weight), TINY))
+        return np.log(np.maximum(weighted_mean(y, sample_weight), LEAST))
 
 
 class Poisson(_OfLogMean):
@@ -199,7 +199,7 @@ class GaussianNLL(CompiledLoss):
     def best_constant(self, y, sample_weight=None, n_classes=None):
         mean = weighted_mean(y, sample_weight)
         variance = weighted_mean((np.reshape(y, (len(y), -1)) - mean) ** 2, sample_weight)
-        return np.column_stack([mean, np.log(np.maximum(variance - self.min_variance, TINY))]).ravel()
+        return np.column_stack([mean, np.log(np.maximum(variance - self.min_variance, LEAST))]).ravel()
 
     def kernel(self) -> LossKernel:
         return LossKernel("gaussian_nll", shape=self.min_variance)

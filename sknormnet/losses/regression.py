@@ -189,7 +189,7 @@ class Quantile(CompiledLoss):
     @property
     def levels(self) -> list[float]:
         """The quantiles as a list."""
-        return [self.quantile] if isinstance(self.quantile, Real) else list(self.quantile)
+        return [float(self.quantile)] if isinstance(self.quantile, Real) else list(self.quantile)
 
     def check_parameters(self) -> None:
         rule = "a number in (0, 1) or a strictly increasing sequence of them"

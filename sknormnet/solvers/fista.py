@@ -6,11 +6,13 @@ from sknormnet._core.network import aligned_empty
 from sknormnet.objective import Objective
 from sknormnet.solvers.base import FitResult, Solver, diverged
 from sknormnet.solvers.monitor import Monitor
+from sknormnet.solvers.smoothing import continuation, iterations_for
 
 SLACK = 4  # rounding errors of an objective, in units of its eps
 GROWTH = 1.2  # the step is tried this much longer in every iteration
 MOST_BACKTRACKS = 60
 MOST_STALLED = 20  # iterations in a row that lower the objective by less than rounding
+STALL_SHARE = 1e-5  # of a kinked loss's smoothing: falls by less count as stalled, the next smoothing promises more
 
 
 class Fista(Solver):
@@ -36,29 +38,60 @@ class Fista(Solver):
     def minimize(
         self, objective: Objective, theta: np.ndarray, *, monitor: Monitor, rng: np.random.RandomState
     ) -> FitResult:
+        n_iter, step, end = 0, 1.0, "spent"
+        for last in continuation(objective, theta):
+            if n_iter >= self.max_iter:
+                end = "spent"
+                break
+            most = iterations_for(last, self.max_iter - n_iter)
+            iterations, step, residual, end = self._descend(objective, theta, monitor, step=step, max_iter=most)
+            n_iter += iterations
+            if end == "diverged":
+                return diverged(monitor, "iteration", n_iter, "the targets' scale")
+            if end == "patience":
+                break
+        if objective.kinked and monitor.best_theta is not None and monitor.validate is None:
+            theta = monitor.best_theta  # by the unsmoothed objective
+        warning = None
+        if end == "spent":
+            warning = (
+                f"fista reached max_iter={self.max_iter} before its residual fell to tol={self.tol}. Raise max_iter or "
+                "tol."
+            )
+        elif end == "stalled" and not objective.kinked:
+            warning = (
+                "fista stopped on a stalled objective: it no longer falls by more than rounding, and the residual, "
+                f"{residual:.2g}, is above tol={self.tol}. On a kink of the network or at the precision of the dtype "
+                "this is the end; otherwise scale the data."
+            )
+        return FitResult(theta, n_iter, warning)
+
+    def _descend(
+        self, objective: Objective, x: np.ndarray, monitor: Monitor, *, step: float, max_iter: int
+    ) -> tuple[int, float, float, str]:
+        """Minimise from x, in place: iterations, last step, residual, and what ended it."""
         eps = float(np.finfo(objective.dtype).eps)
-        x = theta
         n = x.size
         z, new, gradient, new_gradient = (aligned_empty(n, objective.dtype) for _ in range(4))
         z[:] = x
-        smooth, data_loss = self._smooth(objective, x, gradient)
+        smooth_at_x, data_loss = self._smooth(objective, x, gradient)
         value = data_loss + objective.penalty(x)
         if not np.isfinite(value):
-            return diverged(monitor, "iteration", 1, "the targets' scale")
-        step, momentum = 1.0, 1.0
+            return 1, step, np.inf, "diverged"
+        momentum, stalled = 1.0, 0
         at_x, gradient_at_x = True, gradient.copy()  # whether z is x; the gradient there, to restart from
-        smooth_at_x, stalled = smooth, 0
 
         def record() -> None:
             monitor.record(
                 x,
-                data_loss=data_loss,
+                data_loss=objective.unsmoothed_data_loss(x) if objective.smoothing > 0 else data_loss,
                 penalty=value - data_loss,
                 n_nonzero=objective.n_nonzero(x),
                 learning_rate=step,
             )
 
-        for iteration in range(1, self.max_iter + 1):
+        residual = np.inf
+        for iteration in range(1, max_iter + 1):
             smooth_at_z = smooth_at_x if at_x else self._smooth(objective, z, gradient)[0]
             if at_x:
                 gradient[:] = gradient_at_x
@@ -75,12 +108,13 @@ class Fista(Solver):
             new_value = new_data_loss + objective.penalty(new)
             if not np.isfinite(new_value):
                 if at_x:
-                    return diverged(monitor, "iteration", iteration, "the targets' scale")
+                    return iteration, step, np.inf, "diverged"
                 z[:], at_x, momentum = x, True, 1.0
                 record()
                 continue
             rose = not new_value <= value
-            stalled = stalled + 1 if not new_value < value - SLACK * eps * abs(value) else 0
+            rounding = max(SLACK * eps * abs(value), STALL_SHARE * objective.smoothing)
+            stalled = stalled + 1 if not new_value < value - rounding else 0
             if rose and not at_x:
                 z[:], at_x, momentum = x, True, 1.0  # the momentum overshot
                 record()
@@ -95,22 +129,15 @@ class Fista(Solver):
                 smooth_at_x, value, data_loss = new_smooth, new_value, new_data_loss
                 at_x, momentum = momentum == 1.0, next_momentum
             record()
-            if objective.residual(x, gradient_at_x) <= self.tol:
-                return FitResult(x, iteration)
+            residual = objective.residual(x, gradient_at_x)
+            if residual <= self.tol:
+                return iteration, step, residual, "stationary"
             if monitor.exhausted and monitor.validate is not None:
-                return FitResult(x, iteration)
+                return iteration, step, residual, "patience"
             if stalled >= MOST_STALLED or rose:
-                text = (
-                    "fista stopped on a stalled objective: it no longer falls by more than rounding, and the residual, "
-                    f"{objective.residual(x, gradient_at_x):.2g}, is above tol={self.tol}. On a kink of the network or "
-                    "at the precision of the dtype this is the end; otherwise scale the data."
-                )
-                return FitResult(x, iteration, text)
+                return iteration, step, residual, "stalled"
             step *= GROWTH
-        text = (
-            f"fista reached max_iter={self.max_iter} before its residual fell to tol={self.tol}. Raise max_iter or tol."
-        )
-        return FitResult(x, self.max_iter, text)
+        return max_iter, step, residual, "spent"
 
     @staticmethod
     def _smooth(objective: Objective, theta: np.ndarray, gradient: np.ndarray) -> tuple[float, float]:

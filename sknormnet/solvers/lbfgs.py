@@ -6,6 +6,7 @@ import scipy.optimize
 from sknormnet.objective import Objective
 from sknormnet.solvers.base import FitResult, NotFinite, Solver, diverged
 from sknormnet.solvers.monitor import Monitor
+from sknormnet.solvers.smoothing import continuation, iterations_for
 
 # SciPy stops on a relative decrease below ftol, 2.2e-9 unless told; scaled so that tol=1e-4 keeps that.
 FTOL_PER_TOL = 2.2e-5
@@ -40,8 +41,11 @@ class Lbfgs(Solver):
     ) -> FitResult:
         split = _Split(objective)
         evaluation: dict[str, float] = {}
+        n_iter, n_evaluations, spent = 0, 0, False
 
         def value_and_gradient(variables: np.ndarray) -> tuple[float, np.ndarray]:
+            nonlocal n_evaluations
+            n_evaluations += 1
             split.theta_of(variables, theta)
             data_loss = objective.data_loss(theta, split.gradient)
             objective.add_smooth_penalty_gradient(theta, split.gradient)
@@ -55,39 +59,51 @@ class Lbfgs(Solver):
         def after_iteration(intermediate_result: scipy.optimize.OptimizeResult) -> None:
             # The line search evaluates the accepted point last.
             split.theta_of(intermediate_result.x, theta)
+            if objective.smoothing > 0:
+                evaluation["data_loss"] = objective.unsmoothed_data_loss(theta)
             monitor.record(theta, **evaluation, n_nonzero=objective.n_nonzero(theta), learning_rate=None)
             if monitor.exhausted and monitor.validate is not None:
                 raise StopIteration
 
-        try:
-            result = scipy.optimize.minimize(
-                value_and_gradient,
-                split.variables_of(theta),
-                method="L-BFGS-B",
-                jac=True,
-                bounds=split.bounds(),
-                callback=after_iteration,
-                options={
-                    "maxiter": self.max_iter,
-                    "maxfun": self.max_fun,
-                    "gtol": self.tol,
-                    "ftol": self.tol * FTOL_PER_TOL,
-                },
-            )
-        except NotFinite:
-            return diverged(monitor, "iteration", monitor.n_epochs + 1, "the targets' scale")
-        split.theta_of(result.x, theta)
+        for last in continuation(objective, theta):
+            spent = spent or n_iter >= self.max_iter
+            if spent:
+                break
+            try:
+                result = scipy.optimize.minimize(
+                    value_and_gradient,
+                    split.variables_of(theta),
+                    method="L-BFGS-B",
+                    jac=True,
+                    bounds=split.bounds(),
+                    callback=after_iteration,
+                    options={
+                        "maxiter": iterations_for(last, self.max_iter - n_iter),
+                        "maxfun": self.max_fun - n_evaluations,
+                        "gtol": self.tol,
+                        "ftol": self.tol * FTOL_PER_TOL,
+                    },
+                )
+            except NotFinite:
+                return diverged(monitor, "iteration", monitor.n_epochs + 1, "the targets' scale")
+            split.theta_of(result.x, theta)
+            n_iter += result.nit
+            spent = n_evaluations >= self.max_fun or (last and result.status == 1)
+            if monitor.exhausted and monitor.validate is not None:
+                break
+        if objective.kinked and monitor.best_theta is not None and monitor.validate is None:
+            theta = monitor.best_theta  # by the unsmoothed objective
         warning = None
-        if result.status == 1:
+        if spent:
             warning = (
                 f"lbfgs stopped before it converged: {result.message}. Raise max_iter (now {self.max_iter}) or max_fun "
                 f"(now {self.max_fun}), or scale the data."
             )
-        elif result.status == 2:
+        elif result.status == 2 and not objective.kinked:  # close to a kink that is the end
             warning = (
                 f"lbfgs stopped on a stalled objective: {result.message}. The gradient is not below tol={self.tol}."
             )
-        return FitResult(theta, result.nit, warning)
+        return FitResult(theta, n_iter, warning)
 
 
 class _Split:

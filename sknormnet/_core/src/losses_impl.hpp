@@ -59,13 +59,13 @@ double elementwise_loss(void* context, const T* y, i64, const T* raw, i64 rows, 
 // residual or a margin below is one of these.
 template <class T> struct Envelope {
     T lower, upper, inverse, half;
+    bool straight;
     explicit Envelope(const LossParameters& p)
-        : lower(static_cast<T>(p.lower)), upper(static_cast<T>(p.upper)),
-          inverse(p.width > 0 ? static_cast<T>(1 / p.width) : Format<T>::largest), half(static_cast<T>(0.5 * p.width)) {
-        if (inverse > Format<T>::largest) inverse = Format<T>::largest;
-    }
+        : lower(static_cast<T>(p.lower)), upper(static_cast<T>(p.upper)), inverse(static_cast<T>(1 / p.width)),
+          half(static_cast<T>(0.5 * p.width)), straight(!(inverse <= Format<T>::largest)) {}
     Evaluation<T> operator()(T t) const {
-        const T slope = clamp(t * inverse, lower, upper);
+        const T side = t > 0 ? upper : (t < 0 ? lower : t);
+        const T slope = straight ? side : clamp(t * inverse, lower, upper);
         return {slope * (t - half * slope), slope};
     }
 };
@@ -177,16 +177,16 @@ template <class T> struct Gamma {
 };
 
 template <class T> struct Tweedie {  // any power but 0, 1 and 2
-    T one_less, two_less;            // 1 - power, 2 - power
-    explicit Tweedie(const LossParameters& p)
-        : one_less(static_cast<T>(1 - p.shape)), two_less(static_cast<T>(2 - p.shape)) {}
+    Factor<T> one_less, two_less;    // 1 - power, 2 - power
+    explicit Tweedie(const LossParameters& p) : one_less(1 - p.shape), two_less(2 - p.shape) {}
     // exp(two_less*raw)/two_less - y*exp(one_less*raw)/one_less, the larger exponential factored out.
     Evaluation<T> operator()(T y, T raw) const {
         const bool low = raw < 0 && y != 0;
         const T e = exponential(-absolute(raw));
-        const T factor = exponential_of_product(low ? one_less : two_less, raw);
+        const T factor =
+            exponential_of_product(low ? one_less.high : two_less.high, low ? one_less.low : two_less.low, raw);
         const T mean_part = low ? e : T(1), y_part = low ? y : y * e;
-        return {factor * (mean_part / two_less - y_part / one_less), factor * (mean_part - y_part)};
+        return {factor * (mean_part * two_less.inverse - y_part * one_less.inverse), factor * (mean_part - y_part)};
     }
 };
 
@@ -213,14 +213,16 @@ double tweedie_loss(void* context, const T* y, i64 y_columns, const T* raw, i64 
 template <class T>
 double gaussian_nll(void* context, const T* y, i64 y_columns, const T* raw, i64 rows, i64, const T* sample_weight,
                     T scale, T* gradient) {
-    const double floor = parameters_of(context).shape;
-    const T log_floor = static_cast<T>(log(floor)), inverse_floor = static_cast<T>(1 / floor);
+    const double min_variance = parameters_of(context).shape;
+    const T floor = static_cast<T>(min_variance), inverse_floor = static_cast<T>(1 / min_variance);
+    const T log_floor = static_cast<T>(log(min_variance));
     return weighted_sum(rows, y_columns, sample_weight, scale, [=](i64 j, T factor) {
         const T residual = raw[2 * j] - y[j], s = raw[2 * j + 1];
-        // variance = exp(top) * (1 + d), top the larger of s and log_floor
+        // variance = (1 + d) * the larger of exp(s) and floor
         const bool below = s < log_floor;
-        const T d = exponential(-absolute(s - log_floor));
-        const T precision = (below ? inverse_floor : exponential(-s)) / (1 + d);
+        const T e = exponential(below ? s : -s);
+        const T d = e * (below ? inverse_floor : floor);
+        const T precision = (below ? inverse_floor : e) / (1 + d);
         const T ratio = residual * (residual * precision);
         const T share = (below ? d : T(1)) / (1 + d);  // of exp(s) in the variance
         gradient[2 * j] = factor * (residual * precision);

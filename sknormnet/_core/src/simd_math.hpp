@@ -115,11 +115,18 @@ template <class T> inline T high_half(T x) {
     return from_bits<T>(static_cast<typename Format<T>::UnsignedBits>(to_bits(x) & Format<T>::high_half));
 }
 
-// exp(a * x) without the rounding error of the product, which the exponential would multiply by a * x: the halves'
-// product is exact.
-template <class T> inline T exponential_of_product(T a, T x) {
-    const T a_high = high_half(a), x_high = high_half(x);
-    return exponential(a_high * x_high, a_high * (x - x_high) + (a - a_high) * x);
+template <class T> struct Factor {
+    T high, low, inverse;  // the factor is high + low, high of half a mantissa
+    explicit Factor(double a)
+        : high(high_half(static_cast<T>(a))), low(static_cast<T>(a - static_cast<double>(high))),
+          inverse(static_cast<T>(1 / a)) {}
+};
+
+// exp((high + low) * x) without the rounding error of the product, which the exponential would multiply by the product
+// itself: that of two halves is exact.
+template <class T> inline T exponential_of_product(T high, T low, T x) {
+    const T x_high = high_half(x);
+    return exponential(high * x_high, high * (x - x_high) + low * x);
 }
 
 // log(1 + e) for e in [0, 1]: 2 atanh(e / (2 + e)).
