@@ -41,8 +41,11 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
     activation : {"identity", "relu", "tanh", "logistic"}, default="relu"
         Activation of the hidden layers.
 
-    loss : {"log_loss"} or Loss, default="log_loss"
-        Loss on the raw outputs.
+    loss : str or Loss, default="log_loss"
+        Loss on the raw outputs: "log_loss", "brier", "hinge", "squared_hinge", "modified_huber" or "focal"; the two
+        hinge losses define no probabilities, so that `predict_proba` is absent. An object of `sknormnet.losses` sets
+        the loss's parameters, which a grid then reaches as ``loss__gamma`` and the like; a loss of your own is a
+        subclass of `sknormnet.losses.Loss`.
 
     penalty : {"l2", "l1", "elasticnet", "none"}, None, Penalty, sequence or PerLayer, default="l2"
         Omega: the norm penalty on each weight matrix. A sequence has one entry per weight matrix, a `PerLayer` one for
@@ -173,7 +176,8 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         Activation of the fitted hidden layers.
 
     out_activation_ : str
-        Inverse link of the outputs: "logistic" for two classes and for labels, "softmax" for more classes.
+        Inverse link of the outputs. Of losses with probabilities: "logistic" for two classes and for labels, "softmax"
+        for more classes, "clipped" for "modified_huber". Otherwise "identity".
 
     n_features_in_ : int
         Number of features.

@@ -25,8 +25,11 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
     activation : {"identity", "relu", "tanh", "logistic"}, default="relu"
         Activation of the hidden layers.
 
-    loss : {"squared_error"} or Loss, default="squared_error"
-        Loss on the raw outputs.
+    loss : str or Loss, default="squared_error"
+        Loss on the raw outputs: "squared_error", "absolute_error", "huber", "log_cosh", "quantile",
+        "epsilon_insensitive", "squared_epsilon_insensitive", "euclidean", "poisson", "gamma", "tweedie" or
+        "gaussian_nll". An object of `sknormnet.losses` sets the loss's parameters, which a grid then reaches as
+        ``loss__delta`` and the like; a loss of your own is a subclass of `sknormnet.losses.Loss`.
 
     penalty : {"l2", "l1", "elasticnet", "none"}, None, Penalty, sequence or PerLayer, default="l2"
         Omega: the norm penalty on each weight matrix. A sequence has one entry per weight matrix, a `PerLayer` one for
@@ -154,7 +157,8 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         Activation of the fitted hidden layers.
 
     out_activation_ : str
-        Inverse link of the outputs: "identity".
+        Inverse link of the outputs: "identity", "exp" for the losses with a log link, "sorted" for several quantiles,
+        "mean_variance" for "gaussian_nll".
 
     n_features_in_ : int
         Number of features.

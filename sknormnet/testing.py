@@ -74,8 +74,8 @@ def check_loss(
     cases = list(_cases(loss, y, n_classes, np.random.default_rng(random_state)))
     if not cases:
         raise AssertionError(f"{loss!r}: n_raw refuses every kind of target")
-    for case in cases:
-        for check in CHECKS:
+    with np.errstate(all="ignore"):  # a formula may overflow to infinity
+        for case, check in itertools.product(cases, CHECKS):
             check(case)
 
 
@@ -109,8 +109,7 @@ class _Case:
     def evaluate(self, raw, y=None, weight=None, smoothing=0.0) -> tuple[float, np.ndarray]:
         """Value and gradient of a block, checked for types and shapes."""
         options = {"smoothing": smoothing} if smoothing else {}
-        with np.errstate(all="ignore"):  # a formula may overflow to infinity
-            result = self.loss.value_and_gradient(self.y if y is None else y, raw, weight, **options)
+        result = self.loss.value_and_gradient(self.y if y is None else y, raw, weight, **options)
         if not isinstance(result, tuple) or len(result) != 2:
             self.fail(f"value_and_gradient returns no pair: {result!r:.100}")
         value, gradient = result
@@ -164,20 +163,22 @@ def _check_arguments(case: _Case) -> None:
     strided = [np.repeat(array, 2, axis=0)[::2] for array in passed]
     for array in strided:
         array.flags.writeable = False
-    for arrays in (strided, [np.asfortranarray(array) for array in passed]):
+    fortran = [np.asfortranarray(array) for array in passed]
+    layouts = {"a second call": passed, "a strided, read-only view": strided, "Fortran order": fortran}
+    for what, arrays in layouts.items():
         again, gradient_again = case.evaluate(*arrays)
-        case.check_close(again, value, 1e-10, "the value depends on the memory layout of the arguments")
-        case.check_close(gradient_again, gradient, 1e-10, "the gradient depends on the memory layout of the arguments")
+        case.check_close(again, value, 1e-10, f"{what} gives another value")
+        case.check_close(gradient_again, gradient, 1e-10, f"{what} gives another gradient")
 
 
 def _check_parameters(case: _Case) -> None:
     loss, raw = case.loss, case.draw()
     loss.check_parameters()
     value, _ = case.evaluate(raw)
+    # What joblib does for its workers: it pickles classes that are defined in __main__, too.
+    wrapped = wrap_non_picklable_objects(loss, keep_wrapper=False)
     try:
-        # joblib's wrapper pickles classes that are defined in __main__, too, as it does for its workers.
-        pickled = pickle.dumps(wrap_non_picklable_objects(loss, keep_wrapper=False))
-        copies = {"clone": clone(loss), "pickle": pickle.loads(pickled)}
+        copies = {"clone": clone(loss), "pickle": pickle.loads(pickle.dumps(wrapped))}
     except Exception as error:
         case.fail(f"cannot be copied: {error}")
     for how, copy in copies.items():
@@ -205,15 +206,11 @@ def _check_domain(case: _Case) -> None:
 def _check_gradient(case: _Case, smoothing: float = 0.0) -> None:
     raw, direction = case.draw(), case.draw(1.0)
 
-    def differences(h: float) -> np.ndarray:
-        near, far = (
-            case.evaluate_rows(raw + step * direction, smoothing)[0]
-            - case.evaluate_rows(raw - step * direction, smoothing)[0]
-            for step in (h, 2 * h)
-        )
-        return (8 * near - far) / (12 * h)
+    def difference(h: float) -> np.ndarray:
+        above, below = (case.evaluate_rows(raw + step * direction, smoothing)[0] for step in (h, -h))
+        return above - below
 
-    coarse, fine = differences(1e-3), differences(5e-4)
+    coarse, fine = ((8 * difference(h) - difference(2 * h)) / (12 * h) for h in (1e-3, 5e-4))
     settled = np.abs(coarse - fine) <= 1e-8 * np.maximum(1, np.abs(fine))  # no kink in between
     if settled.mean() < 0.5:
         case.fail("the value is not differentiable at most points")
@@ -223,9 +220,9 @@ def _check_gradient(case: _Case, smoothing: float = 0.0) -> None:
 
 
 def _check_float32(case: _Case) -> None:
-    y, raw = case.y.astype(np.float32), case.draw().astype(np.float32)
-    value, gradient = case.evaluate(raw, y)
-    expected, expected_gradient = case.evaluate(raw.astype(np.float64), y.astype(np.float64))
+    arrays = [array.astype(np.float32) for array in (case.draw(), case.y, case.draw_weights())]
+    value, gradient = case.evaluate(*arrays)
+    expected, expected_gradient = case.evaluate(*(array.astype(np.float64) for array in arrays))
     case.check_close(value, expected, 1e-4, "the value in float32 is not that in float64")
     case.check_close(gradient, expected_gradient, 1e-4, "the gradient in float32 is not that in float64")
 
@@ -332,9 +329,9 @@ CHECKS = (
     _check_gradient,
     _check_float32,
     _check_convex,
-    _check_best_constant,
-    _check_link,
     _check_large_raw,
     _check_envelope,
     _check_training,
+    _check_link,
+    _check_best_constant,
 )

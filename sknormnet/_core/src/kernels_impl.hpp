@@ -13,6 +13,13 @@
 #define SKNORMNET_RESTRICT __restrict__
 #endif
 
+// Inlines all calls inside a function: a loop vectorises only if its whole body is inlined, whatever its size.
+#if defined(__GNUC__)
+#define SKNORMNET_FLATTEN __attribute__((flatten))
+#else
+#define SKNORMNET_FLATTEN
+#endif
+
 namespace {
 
 using sknormnet::AdamStep;

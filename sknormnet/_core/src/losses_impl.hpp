@@ -8,9 +8,10 @@ template <class T> struct Evaluation {
 };
 
 // Sum over units of weight * body(unit, scale * weight), where body writes the gradient. A row has `units` units, an
-// output or a pair of outputs each: flat over the block, or row by row where rows have weights.
+// output or a pair of outputs each: flat over the block, or row by row where rows have weights. body is a copy, which
+// the gradient cannot alias.
 template <class T, class Body>
-double weighted_sum(i64 rows, i64 units, const T* sample_weight, T scale, const Body& body) {
+SKNORMNET_FLATTEN double weighted_sum(i64 rows, i64 units, const T* sample_weight, T scale, Body body) {
     double total = 0;
     if (sample_weight == nullptr || units == 1) {
         const i64 n = rows * units;
@@ -58,14 +59,14 @@ double elementwise_loss(void* context, const T* y, i64, const T* raw, i64 rows, 
 // and a parabola t^2/(2*width) in between. width = 0 is the function itself, with slope 0 at the kink. Every loss of a
 // residual or a margin below is one of these.
 template <class T> struct Envelope {
-    T lower, upper, inverse, half;
-    bool straight;
+    T lower, upper, half, steep, steeper;  // steep * steeper is 1 / width, or takes even the smallest t beyond a slope
     explicit Envelope(const LossParameters& p)
-        : lower(static_cast<T>(p.lower)), upper(static_cast<T>(p.upper)), inverse(static_cast<T>(1 / p.width)),
-          half(static_cast<T>(0.5 * p.width)), straight(!(inverse <= Format<T>::largest)) {}
+        : lower(static_cast<T>(p.lower)), upper(static_cast<T>(p.upper)), half(static_cast<T>(0.5 * p.width)),
+          steep(static_cast<T>(1 / p.width)), steeper(1) {
+        if (!(steep <= Format<T>::largest)) steep = steeper = Format<T>::largest;
+    }
     Evaluation<T> operator()(T t) const {
-        const T side = t > 0 ? upper : (t < 0 ? lower : t);
-        const T slope = straight ? side : clamp(t * inverse, lower, upper);
+        const T slope = clamp(t * steep * steeper, lower, upper);
         return {slope * (t - half * slope), slope};
     }
 };
