@@ -159,6 +159,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
 
     def _fit_unguarded(self, X, y, sample_weight, incremental, classes) -> FitResult:
         hidden = validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
+        loss = validation.resolve_loss(self.loss, self.task)
         going_on = hasattr(self, "coefs_") and (incremental or self.warm_start)
         X, y, sample_weight = validation.check_training_data(
             self,
@@ -169,7 +170,6 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             numeric_target=self.task == "regression",
             reset=not going_on,
         )
-        loss = validation.resolve_loss(self.loss, self.task)
         target = self._encode_target(y, X.dtype, going_on=going_on, incremental=incremental, classes=classes)
         loss.check_target(target.y)
         n_targets = target.y.shape[1]

@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -135,27 +136,31 @@ class Loss(BaseEstimator, ABC):
     ) -> np.ndarray:
         """Raw prediction of shape (n_raw,) that as a constant has the smallest sum of losses.
 
-        Found by SciPy's L-BFGS-B unless a loss has a closed form; of a loss that is not convex, a local minimum.
+        Found numerically unless a loss has a closed form; of a loss that is not convex, a local minimum.
         """
         y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         n_raw = self.n_raw(y.shape[1], n_classes)
-        raw = np.zeros(n_raw)
 
-        def minimize(raw: np.ndarray, **smoothing: float) -> np.ndarray:
-            def mean(raw: np.ndarray) -> tuple[float, np.ndarray]:
-                block = np.broadcast_to(raw, (len(y), n_raw)).copy()
-                value, gradient = self.value_and_gradient(y, block, sample_weight, **smoothing)
-                return value / len(y), gradient.sum(axis=0) / len(y)
+        def mean(raw: np.ndarray, keywords: dict[str, Any]) -> tuple[float, np.ndarray]:
+            block = np.broadcast_to(raw, (len(y), n_raw)).copy()
+            value, gradient = self.value_and_gradient(y, block, sample_weight, **keywords)
+            return value / len(y), gradient.sum(axis=0) / len(y)
 
+        def minimum(raw: np.ndarray, **keywords: float) -> np.ndarray:
             options = {"ftol": 1e-15, "gtol": 1e-10, "maxiter": 1000}
-            return scipy.optimize.minimize(mean, raw, jac=True, method="L-BFGS-B", options=options).x
+            function = partial(mean, keywords=keywords)
+            return scipy.optimize.minimize(function, raw, jac=True, method="L-BFGS-B", options=options).x
 
+        raw = np.zeros(n_raw)
         if not self.kinked:
-            return minimize(raw)
+            return minimum(raw)
         scale = float(np.ptp(y)) or 1.0
-        for smoothing in scale * 10.0 ** -np.arange(1, 9):
-            raw = minimize(raw, smoothing=smoothing)
-        return raw
+        for smoothing in scale * 10.0 ** -np.arange(1, 7):
+            raw = minimum(raw, smoothing=smoothing)
+        # A method without derivatives finds the kink itself.
+        simplex = raw + 1e-3 * scale * np.vstack([np.zeros(n_raw), np.eye(n_raw)])
+        options = {"xatol": 1e-10 * scale, "fatol": 1e-15, "initial_simplex": simplex, "maxiter": 1000 * n_raw}
+        return scipy.optimize.minimize(lambda raw: mean(raw, {})[0], raw, method="Nelder-Mead", options=options).x
 
     def kernel(self) -> LossKernel:
         """Compiled form, which the solvers call once per block of rows; here an adapter of `value_and_gradient`."""
