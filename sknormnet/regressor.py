@@ -378,10 +378,20 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
-        loss = LOSSES[self.loss]() if isinstance(self.loss, str) and self.loss in LOSSES else self.loss
-        if isinstance(loss, Loss):
-            tags.target_tags.positive_only = not loss.in_domain(np.array([-1.0])).all()
+        tags.target_tags.positive_only = _needs_positive_targets(self.loss)
         return tags
+
+
+def _needs_positive_targets(loss: Any) -> bool:
+    """False for what is no valid loss: fit says so, tags raise nothing."""
+    loss = LOSSES[loss]() if isinstance(loss, str) and loss in LOSSES else loss
+    if not isinstance(loss, Loss):
+        return False
+    try:
+        loss.check_parameters()
+    except (TypeError, ValueError):
+        return False
+    return not loss.in_domain(np.array([-1.0])).all()
 
 
 def _flattened(columns: np.ndarray) -> np.ndarray:

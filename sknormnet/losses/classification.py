@@ -21,6 +21,7 @@ class _OfClasses(CompiledLoss):
 
     def value_and_gradient(self, y, raw, sample_weight=None, *, smoothing=0.0):
         y, n_raw = np.asarray(y), np.shape(raw)[1]
+        self.check_parameters()
         self.kernel().check_columns(y.shape[1], n_raw)
         highest = n_raw - 1 if y.shape[1] != n_raw else 1
         outside = (y < 0) | (y > highest) | (y != np.floor(y))
