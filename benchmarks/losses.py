@@ -8,11 +8,12 @@ from sknormnet.losses import LOSSES, Loss, Quantile
 
 from problems import LEARNING_RATE, SEED, SHAPES, STRENGTH
 from report import print_table
-from steps import CLOCKS, turn
+from steps import CLOCKS, TURN, turn
 
 LARGEST_SHARE = 0.10  # of a step, for a built-in loss
 LARGEST_ADDITION = 20  # microseconds a batch, for a user's loss over the compiled squared error
-REPEATS = 3  # turns at most: there are twenty losses to each shape
+REPEATS = 3  # turns at most, and short ones: there are nineteen losses to each shape
+SHORTEST = 0.03  # seconds of such a turn
 SLICE = 1e-3  # seconds of one measurement of a kernel
 
 
@@ -36,47 +37,61 @@ class Linex(Loss):
 
 def run(dtypes, repeats, clock):
     """One record per dtype, shape and loss."""
-    losses = [cls() for cls in LOSSES.values()] + [Quantile((0.1, 0.5, 0.9)), Linex()]
     records = []
     for dtype in dtypes:
         for shape in SHAPES:
-            new = measure(losses, shape, dtype, min(repeats, REPEATS), CLOCKS[clock])
+            new = measure(shape, dtype, repeats, CLOCKS[clock])
             records += new
             report(new)
     print_table("Losses against their bounds", summary(records))
     return records
 
 
-def measure(losses, shape, dtype, repeats, clock):
+def measure(shape, dtype, repeats, clock):
     X, classes = shape.data(dtype)
     # Every loss for regression takes positive targets.
     amounts = np.random.default_rng(SEED).gamma(2, size=(len(X), shape.layer_sizes[-1])).astype(dtype)
-    records, turns = [], []
-    for loss in losses:
-        record = {"shape": shape.name, "dtype": dtype, "loss": repr(loss)}
-        records.append(record)
+    turns = []
+    for loss in [*(cls() for cls in LOSSES.values()), Quantile((0.1, 0.5, 0.9))]:
         y = classes if loss.task == "classification" else amounts
         train = trainer(loss, shape, X, y)
         train(1)  # warms up
         turns.append((loss, y.reshape(len(X), -1).astype(dtype), train, [], []))
-    for _ in range(repeats):
-        for loss, y, train, steps, kernels in turns:
-            steps.append(turn(train, shape.epochs, clock)[0] / len(shape.batches))
-            if not isinstance(loss, Linex):
-                kernels.append(kernel_seconds(loss, y, shape))
-    for record, (*_, steps, kernels) in zip(records, turns, strict=True):
-        record["step_microseconds"] = 1e6 * median(steps)
-        if kernels:
-            record["microseconds"] = 1e6 * median(kernels)
-            record["share"] = record["microseconds"] / record["step_microseconds"]
-    by_loss = {record["loss"]: record for record in records}
-    compiled = by_loss["SquaredError()"]["step_microseconds"]
-    by_loss["Linex()"]["adds"] = by_loss["Linex()"]["step_microseconds"] - compiled
-    return records
+    for _ in range(min(repeats, REPEATS)):
+        for loss, y, train, kernels, steps in turns:
+            kernels.append(kernel_seconds(loss, y, shape))
+            steps.append(step_seconds(train, shape, clock, SHORTEST))
+    records = [
+        {
+            "loss": repr(loss),
+            "microseconds": 1e6 * median(kernels),
+            "step_microseconds": 1e6 * median(steps),
+            "share": median(kernels) / median(steps),
+        }
+        for loss, _, _, kernels, steps in turns
+    ]
+    records.append(numpy_loss(shape, X, amounts, repeats, clock))
+    return [{"shape": shape.name, "dtype": dtype, **record} for record in records]
+
+
+def numpy_loss(shape, X, y, repeats, clock):
+    """Neighbouring turns, for a difference that is small against the step."""
+    compiled, own = (trainer(loss, shape, X, y) for loss in ("squared_error", Linex()))
+    own(1)
+    pairs = [(step_seconds(compiled, shape, clock), step_seconds(own, shape, clock)) for _ in range(repeats)]
+    return {
+        "loss": "Linex() in NumPy",
+        "step_microseconds": 1e6 * median(step for _, step in pairs),
+        "adds": 1e6 * median(step - base for base, step in pairs),
+    }
+
+
+def step_seconds(train, shape, clock, shortest=TURN):
+    return turn(train, shape.epochs, clock, shortest)[0] / len(shape.batches)
 
 
 def trainer(loss, shape, X, y):
-    Estimator = NormRegMLPClassifier if loss.task == "classification" else NormRegMLPRegressor
+    Estimator = NormRegMLPRegressor if y.ndim == 2 else NormRegMLPClassifier
 
     def train(epochs):
         Estimator(

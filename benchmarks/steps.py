@@ -74,7 +74,7 @@ def measure(shape, dtype, activations, repeats, names, clock):
     return records
 
 
-def turn(train, epochs, clock):
+def turn(train, epochs, clock, shortest=TURN):
     """Seconds per epoch, seconds of a fit beside its epochs, and CPU time / wall time.
 
     A fit's fixed cost (validation, initial weights, the first use of the data) drops out
@@ -85,7 +85,7 @@ def turn(train, epochs, clock):
     try:
         start, cpu_start = perf_counter(), process_time()
         per_epoch, fixed = [], []
-        while not per_epoch or perf_counter() - start < TURN:
+        while not per_epoch or perf_counter() - start < shortest:
             short, long = seconds(train, 1, clock), seconds(train, 1 + epochs, clock)
             per_epoch.append((long - short) / epochs)
             fixed.append(short - per_epoch[-1])

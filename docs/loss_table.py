@@ -20,13 +20,18 @@ def table():
 
 
 def rows(task):
-    lines = ["| `loss=` | or an object | domain | link | formula |", "|---|---|---|---|---|"]
-    for name in loss_names(task):
-        cls = LOSSES[name]
-        cells = [f'`"{name}"`', f"`{cls.__name__}{defaults(cls)}`"]
-        cells += [escaped(block(cls, heading)) for heading in ("Domain", "Link", "Formula")]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    """One row for each loss; what is the same in all of them is said once, below."""
+    classes = [LOSSES[name] for name in loss_names(task)]
+    columns = {
+        "`loss=`": [f'`"{cls.name}"`' for cls in classes],
+        "or an object": [f"`{cls.__name__}{defaults(cls)}`" for cls in classes],
+        **{heading: [cell(block(cls, heading)) for cls in classes] for heading in ("Domain", "Link", "Formula")},
+    }
+    shared = {heading: cells[0] for heading, cells in columns.items() if len(set(cells)) == 1}
+    columns = {heading: cells for heading, cells in columns.items() if heading not in shared}
+    lines = [list(columns), ["---"] * len(columns), *zip(*columns.values(), strict=True)]
+    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return text + "".join(f"\n{heading} of all: {entry}.\n" for heading, entry in shared.items())
 
 
 def defaults(cls):
@@ -43,8 +48,9 @@ def block(cls, heading):
     return " ".join(match[1].split())
 
 
-def escaped(text):
-    return re.sub(r"([\\`*_|<])", r"\\\1", text)
+def cell(text):
+    text = re.sub(r"[,;] raw in \(-inf, inf\)", "", text)  # every loss takes all of them
+    return re.sub(r"([*|])", r"\\\1", text.removesuffix("."))
 
 
 def parts(page):

@@ -39,29 +39,19 @@ class Lbfgs(Solver):
     def minimize(
         self, objective: Objective, theta: np.ndarray, *, monitor: Monitor, rng: np.random.RandomState
     ) -> FitResult:
-        split = _Split(objective)
-        evaluation: dict[str, float] = {}
-        n_iter, n_evaluations, spent = 0, 0, False
-
-        def value_and_gradient(variables: np.ndarray) -> tuple[float, np.ndarray]:
-            nonlocal n_evaluations
-            n_evaluations += 1
-            split.theta_of(variables, theta)
-            data_loss = objective.data_loss(theta, split.gradient)
-            objective.add_smooth_penalty_gradient(theta, split.gradient)
-            penalty = objective.penalty(theta)
-            value = data_loss + objective.smooth_penalty(theta) + split.penalty_of(variables)
-            if not np.isfinite(value):
-                raise NotFinite
-            evaluation.update(data_loss=data_loss, penalty=penalty)
-            return value, split.gradient_of(variables)
+        function = _Function(objective, theta)
+        n_iter, spent = 0, False
 
         def after_iteration(intermediate_result: scipy.optimize.OptimizeResult) -> None:
-            # The line search evaluates the accepted point last.
-            split.theta_of(intermediate_result.x, theta)
-            if objective.smoothing > 0:
-                evaluation["data_loss"] = objective.unsmoothed_data_loss(theta)
-            monitor.record(theta, **evaluation, n_nonzero=objective.n_nonzero(theta), learning_rate=None)
+            function.accept()
+            data_loss = objective.unsmoothed_data_loss(theta) if objective.smoothing > 0 else function.data_loss
+            monitor.record(
+                theta,
+                data_loss=data_loss,
+                penalty=function.penalty,
+                n_nonzero=objective.n_nonzero(theta),
+                learning_rate=None,
+            )
             if monitor.exhausted and monitor.validate is not None:
                 raise StopIteration
 
@@ -71,24 +61,24 @@ class Lbfgs(Solver):
                 break
             try:
                 result = scipy.optimize.minimize(
-                    value_and_gradient,
-                    split.variables_of(theta),
+                    function,
+                    function.start(),
                     method="L-BFGS-B",
                     jac=True,
-                    bounds=split.bounds(),
+                    bounds=function.split.bounds(),
                     callback=after_iteration,
                     options={
                         "maxiter": iterations_for(last, self.max_iter - n_iter),
-                        "maxfun": self.max_fun - n_evaluations,
+                        "maxfun": self.max_fun - function.n_evaluations,
                         "gtol": self.tol,
                         "ftol": self.tol * FTOL_PER_TOL,
                     },
                 )
             except NotFinite:
                 return diverged(monitor, "iteration", monitor.n_epochs + 1, "the targets' scale")
-            split.theta_of(result.x, theta)
+            function.split.theta_of(result.x, theta)
             n_iter += result.nit
-            spent = n_evaluations >= self.max_fun or (last and result.status == 1)
+            spent = function.n_evaluations >= self.max_fun or (last and result.status == 1)
             if monitor.exhausted and monitor.validate is not None:
                 break
         if objective.kinked and monitor.best_theta is not None and monitor.validate is None:
@@ -104,6 +94,52 @@ class Lbfgs(Solver):
                 f"lbfgs stopped on a stalled objective: {result.message}. The gradient is not below tol={self.tol}."
             )
         return FitResult(theta, n_iter, warning)
+
+
+class _Function:
+    """Value and gradient of the objective in the variables of L-BFGS-B, which are written to theta.
+
+    Where the objective overflows, as exponential losses do after a long step, the answer is a value that makes the line
+    search shorten its step.
+    """
+
+    def __init__(self, objective: Objective, theta: np.ndarray):
+        self.split = _Split(objective)
+        self.n_evaluations = 0
+        self.data_loss, self.penalty = np.nan, np.nan
+        self._objective = objective
+        self._theta = theta
+        self._accepted: tuple[np.ndarray, float, np.ndarray] | None = None
+
+    def start(self) -> np.ndarray:
+        """Variables of theta, to minimise from."""
+        self._accepted = None
+        return self.split.variables_of(self._theta)
+
+    def accept(self) -> None:
+        """The line search has accepted the point that was evaluated last."""
+        self._accepted = self._last
+
+    def __call__(self, variables: np.ndarray) -> tuple[float, np.ndarray]:
+        objective, theta, split = self._objective, self._theta, self.split
+        self.n_evaluations += 1
+        split.theta_of(variables, theta)
+        data_loss = objective.data_loss(theta, split.gradient)
+        objective.add_smooth_penalty_gradient(theta, split.gradient)
+        value = data_loss + objective.smooth_penalty(theta) + split.penalty_of(variables)
+        if not np.isfinite(value):
+            return self._too_far(variables)
+        self.data_loss, self.penalty = data_loss, objective.penalty(theta)
+        self._last = variables.copy(), value, split.gradient_of(variables)
+        if self._accepted is None:
+            self._accepted = self._last
+        return self._last[1:]
+
+    def _too_far(self, variables: np.ndarray) -> tuple[float, np.ndarray]:
+        if self._accepted is None:
+            raise NotFinite
+        origin, value, gradient = self._accepted
+        return value + abs(float(gradient @ (variables - origin))), np.zeros_like(variables)
 
 
 class _Split:

@@ -1,12 +1,15 @@
 """Bad targets, parameters and losses get an error that names the loss and the cause, and change nothing."""
 
 import re
+import signal
+import traceback
 import warnings
 
 import joblib
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
+from user_losses import NumpySquaredError
 
 from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor
 from sknormnet.losses import (
@@ -270,3 +273,54 @@ def test_a_users_loss_that_answers_rightly():
     np.testing.assert_allclose(
         regressor(loss=Wrong()).fit(X, TARGET).coefs_[0], regressor().fit(X, TARGET).coefs_[0], rtol=1e-12
     )
+
+
+@pytest.mark.parametrize("n_raw", [0, -1, 1.5, None, True, "2", (1,)], ids=repr)
+def test_a_users_loss_with_an_impossible_number_of_columns(n_raw):
+    loss = Wrong()
+    loss.n_raw = lambda n_targets, n_classes=None: n_raw
+    with pytest.raises(ValueError, match=r"n_raw.*Wrong"):
+        regressor(loss=loss).fit(X, TARGET)
+
+
+class Trouble(Exception):
+    pass
+
+
+class Failing(NumpySquaredError):
+    """Fails at its third block."""
+
+    name = "failing"
+    calls = 0
+
+    def __init__(self, error=Trouble):
+        self.error = error
+
+    def value_and_gradient(self, y, raw, sample_weight=None):
+        type(self).calls += 1
+        if self.calls == 3:
+            if self.error == "Ctrl-C":
+                signal.raise_signal(signal.SIGINT)
+            raise self.error("the user's own")
+        return super().value_and_gradient(y, raw, sample_weight)
+
+
+ERRORS = [Trouble, ValueError, FloatingPointError, MemoryError, StopIteration, KeyboardInterrupt, SystemExit]
+
+
+@pytest.mark.parametrize("error", [*ERRORS, "Ctrl-C"])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_an_exception_comes_through_with_its_traceback(solver, error):
+    model = regressor(loss=Failing(error), solver=solver)
+    fitted = regressor().fit(X, TARGET).set_params(loss=Failing(error), solver=solver)
+    for each in (model, fitted):
+        before, Failing.calls = joblib.hash(vars(each)), 0
+        with pytest.raises(KeyboardInterrupt if error == "Ctrl-C" else error) as caught:
+            each.fit(X, TARGET)
+        assert error == "Ctrl-C" or str(caught.value) == "the user's own"
+        frames = traceback.extract_tb(caught.value.__traceback__)
+        assert ("value_and_gradient", __file__) in [(frame.name, frame.filename) for frame in frames]
+        assert Failing.calls == 3
+        assert joblib.hash(vars(each)) == before
+    assert not hasattr(model, "coefs_")
+    assert np.isfinite(model.fit(X, TARGET).predict(X)).all()  # calls go on from the third

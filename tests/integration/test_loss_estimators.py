@@ -1,5 +1,7 @@
 """What every loss of the registry has in common, under every solver."""
 
+import operator
+
 import numpy as np
 import oracles
 import pandas as pd
@@ -65,11 +67,12 @@ def test_the_objective_is_what_it_says(name, task, solver, weighted, make_proble
     for key in ("data_loss", "penalty", "objective"):
         assert np.isfinite(model.history_[key]).all()
     assert model.objective_ < model.history_["objective"][0]
-    if solver in ("lbfgs", "fista"):
-        assert model.objective_ == pytest.approx(model.history_["objective"][-1], rel=1e-12)
+    if solver in ("lbfgs", "fista"):  # the last iterate, but the best one of a kinked loss, which falls unevenly
+        ends = min if LOSSES[name].kinked else operator.itemgetter(-1)
+        assert model.objective_ == pytest.approx(ends(model.history_["objective"]), rel=1e-12)
     assert model.predict(X).shape == y.shape
     assert np.isfinite(model.predict(X)).all()
-    assert -1 < model.score(X, y) <= 1
+    assert np.isfinite(model.score(X, y))
 
 
 @pytest.mark.parametrize("solver", ["lbfgs", "fista"])
@@ -148,8 +151,6 @@ def test_parameters_of_the_loss_are_the_models(make_problem):
     assert model.get_params()["loss__power"] == 1.2
     with pytest.raises(ValueError, match="delta"):
         model.set_params(loss__delta=1.0)
-    with pytest.raises(ValueError, match="loss"):
-        NormRegMLPRegressor(loss="huber").set_params(loss__delta=1.0)
 
 
 def test_repr_shows_the_loss():
@@ -196,6 +197,15 @@ def test_another_loss_does_not_change_a_fitted_classifier(fitted, later, task, m
     assert np.array_equal(model.predict_proba(problem.X), expected.predict_proba(problem.X))
 
 
+def test_another_loss_does_not_change_what_a_fitted_classifier_can_do(make_problem):
+    problem = make_problem("multiclass")
+    with_probabilities = make_model(problem, "log_loss").fit(problem.X, problem.y).set_params(loss="hinge")
+    assert with_probabilities.predict_proba(problem.X).shape == (60, 3)
+    without = make_model(problem, "hinge").fit(problem.X, problem.y).set_params(loss="log_loss")
+    assert not hasattr(without, "predict_proba")
+    assert hasattr(without.fit(problem.X, problem.y), "predict_proba")
+
+
 def test_another_parameter_does_not_change_a_fitted_model(make_problem):
     problem = make_problem("multioutput")
     model = make_model(problem, Quantile(quantile=(0.2, 0.8))).fit(problem.X, problem.y)
@@ -232,15 +242,24 @@ def test_partial_fit(name, task, make_problem):
 
 # -------------------------------------------------------------------------- scikit-learn's suite, for each loss
 
-# Losses with a domain are left out: scikit-learn's checks use negative targets.
+QUICK = dict(max_iter=100, learning_rate_init=0.02)
 CHECKED = [
-    *(NormRegMLPRegressor(loss=name, max_iter=40) for name in REGRESSION if name not in POSITIVE),
-    *(NormRegMLPClassifier(loss=name, max_iter=40, learning_rate_init=0.05) for name in CLASSIFICATION),
-    NormRegMLPRegressor(loss=user_losses.Linex(a=0.5), max_iter=40),
-    NormRegMLPClassifier(loss=user_losses.NumpyMargin(), max_iter=40, learning_rate_init=0.05),
+    *(NormRegMLPRegressor(loss=name, **QUICK) for name in REGRESSION),
+    *(NormRegMLPClassifier(loss=name, **QUICK) for name in CLASSIFICATION),
+    NormRegMLPRegressor(loss=user_losses.Linex(a=0.5), **QUICK),
+    NormRegMLPClassifier(loss=user_losses.NumpyMargin(), **QUICK),
 ]
 
 
-@parametrize_with_checks(CHECKED)
+def expected_failures(estimator):
+    if estimator.loss == "modified_huber":
+        reason = "asks for probabilities above zero; those of modified_huber are zero from a margin of -1 down"
+        return {"check_classifiers_multilabel_output_format_predict_proba": reason}
+    if estimator.loss in POSITIVE:
+        return {"check_regressor_multioutput": "uses negative targets whatever the tag positive_only says"}
+    return {}
+
+
+@parametrize_with_checks(CHECKED, expected_failed_checks=expected_failures)
 def test_scikit_learns_checks(estimator, check):
     check(estimator)

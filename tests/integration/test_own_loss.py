@@ -5,7 +5,6 @@ import gc
 import pickle
 import subprocess
 import sys
-import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
@@ -31,7 +30,8 @@ TASKS = ["regression", "multioutput", "binary", "multiclass", "multilabel"]
 
 
 def make_model(problem, loss, **params):
-    defaults = dict(hidden_layer_sizes=(6,), alpha=0.01, batch_size=16, max_iter=15, random_state=0)
+    defaults = dict(hidden_layer_sizes=(6,), alpha=0.01, batch_size=16, max_iter=15, learning_rate_init=0.02)
+    defaults["random_state"] = 0
     return problem.Estimator(loss=loss, **{**defaults, **params})
 
 
@@ -54,13 +54,14 @@ def assert_same_model(a, b, rtol):
 @pytest.mark.parametrize("task", TASKS)
 def test_every_solver_and_penalty(task, solver, penalty, dtype, make_problem):
     problem = make_problem(task)
-    loss = own_loss(problem)
-    model = make_model(problem, loss, solver=solver, penalty=penalty, dtype=dtype).fit(problem.X, problem.y)
+    model = make_model(problem, own_loss(problem), solver=solver, penalty=penalty, dtype=dtype, max_iter=40)
+    model.fit(problem.X, problem.y)
     assert {a.dtype for a in model.coefs_ + model.intercepts_} == {np.dtype(dtype)}
     assert model.objective_ < model.loss_curve_[0]
-    if penalty != "l2" and solver in ("lbfgs", "fista"):
+    assert model.score(problem.X, problem.y) > 0.4
+    if penalty != "l2":
+        model.set_params(alpha=0.1).fit(problem.X, problem.y)
         assert any((W == 0).any() for W in model.coefs_)
-    assert model.score(problem.X, problem.y) > 0.2
 
 
 # Both sides do the same arithmetic but for the order of sums; ten epochs grow that a little.
@@ -113,7 +114,7 @@ def test_restating_in_float32(solver, make_problem):
 
 def test_several_raw_columns(make_problem):
     problem = make_problem("multioutput")
-    model = make_model(problem, LaplaceNLL(), solver="adam", max_iter=100).fit(problem.X, problem.y)
+    model = make_model(problem, LaplaceNLL(), max_iter=100).fit(problem.X, problem.y)
     assert model.n_outputs_ == 6
     assert model.predict(problem.X).shape == problem.y.shape
     assert model.score(problem.X, problem.y) > 0.5
@@ -126,9 +127,9 @@ def test_a_classifiers_loss_without_probabilities(task, make_problem):
     assert not hasattr(model, "predict_proba")
     with pytest.raises(AttributeError, match="predict_proba") as caught:
         _ = model.predict_proba
-    assert "numpy_margin" in f"{caught.value} {caught.value.__cause__}" or "NumpyMargin" in str(caught.value.__cause__)
+    assert "NumpyMargin() does not define probabilities" in str(caught.value.__cause__)
     assert model.decision_function(problem.X).shape == ((60,) if task == "binary" else (60, 3))
-    assert model.score(problem.X, problem.y) > 0.6
+    assert model.score(problem.X, problem.y) > 0.5
 
 
 def test_the_domain_of_an_own_loss(make_problem):
@@ -267,46 +268,6 @@ def test_fits_in_threads(make_problem):
 # --------------------------------------------------------------------------------------------- what users do
 
 
-class Trouble(Exception):
-    pass
-
-
-class Failing(user_losses.NumpySquaredError):
-    """Fails at its third block."""
-
-    name = "failing"
-    calls = 0
-
-    def __init__(self, error=Trouble):
-        self.error = error
-
-    def value_and_gradient(self, y, raw, sample_weight=None):
-        type(self).calls += 1
-        if self.calls == 3:
-            raise self.error("the user's own")
-        return super().value_and_gradient(y, raw, sample_weight)
-
-
-@pytest.mark.parametrize("error", [Trouble, KeyboardInterrupt, MemoryError, StopIteration])
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_an_exception_comes_through(solver, error, make_problem):
-    problem = make_problem("regression")
-    model = make_model(problem, Failing(error), solver=solver)
-    fitted = make_model(problem, "squared_error").fit(problem.X, problem.y)
-    fitted.set_params(loss=Failing(error), solver=solver)
-    for each in (model, fitted):
-        before, Failing.calls = joblib.hash(vars(each)), 0
-        with pytest.raises(error, match="the user's own") as caught:
-            each.fit(problem.X, problem.y)
-        innermost = traceback.extract_tb(caught.value.__traceback__)[-1]
-        assert (innermost.name, innermost.filename) == ("value_and_gradient", __file__)
-        assert Failing.calls == 3
-        assert joblib.hash(vars(each)) == before
-    assert not hasattr(model, "coefs_")
-    Failing.calls = 3
-    assert model.fit(problem.X, problem.y).score(problem.X, problem.y) > 0.2
-
-
 class Hoarding(user_losses.NumpySquaredError):
     name = "hoarding"
     kept: ClassVar[list] = []
@@ -336,6 +297,44 @@ def test_arrays_may_be_kept(solver, make_problem):
     again.fit(problem.X, problem.y, sample_weight=np.arange(1.0, 501))
     assert np.array_equal(again.coefs_[0], expected)
     Hoarding.kept.clear()
+
+
+class Scribbling(user_losses.NumpySquaredError):
+    """Overwrites its arguments, and returns one of them."""
+
+    name = "scribbling"
+
+    def value_and_gradient(self, y, raw, sample_weight=None):
+        raw -= y
+        y[:] = np.nan
+        value = 0.5 * np.sum(raw**2 * sample_weight[:, np.newaxis])
+        raw *= sample_weight[:, np.newaxis]
+        sample_weight[:] = np.nan
+        return value, raw
+
+
+class Unusual(user_losses.NumpySquaredError):
+    """Returns a value and a gradient of unusual types and layouts."""
+
+    name = "unusual"
+
+    def value_and_gradient(self, y, raw, sample_weight=None):
+        value, gradient = super().value_and_gradient(y, raw, sample_weight)
+        gradient = np.asfortranarray(gradient, dtype=np.longdouble)
+        gradient.flags.writeable = False
+        return np.array(value), gradient
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("loss", [Scribbling(), Unusual()], ids=lambda loss: loss.name)
+def test_arguments_are_the_losss_own_and_any_array_will_do(loss, solver, make_problem):
+    problem = make_problem("multioutput")
+    weight = np.random.default_rng(0).uniform(0.5, 2, 60)
+    models = [
+        make_model(problem, each, solver=solver).fit(problem.X, problem.y, weight)
+        for each in (loss, user_losses.NumpySquaredError())
+    ]
+    assert_same_model(*models, rtol=1e-12)
 
 
 class Nested(user_losses.NumpySquaredError):

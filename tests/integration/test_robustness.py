@@ -6,9 +6,8 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor
-from sknormnet._core.losses import LossKernel
 from sknormnet._core.network import LayerPenalties, Network, RowOrder
-from sknormnet.losses import LogLoss, SquaredError
+from sknormnet.losses import LOSSES, LogLoss, SquaredError
 from sknormnet.penalties import L1
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -104,18 +103,18 @@ def test_blocks_that_do_not_belong_together():
         LogLoss().value_and_gradient(np.ones((3, 2)), np.ones((3, 3)))
     network = Network((5, 3), "relu", np.float64)
     with pytest.raises(ValueError, match="class numbers"):
-        network.bind(X, np.full((60, 1), 3.0), None, LossKernel("log_loss"))
+        network.bind(X, np.full((60, 1), 3.0), None, LOSSES["log_loss"]().kernel())
     with pytest.raises(ValueError, match="one term"):
         network.penalty(np.zeros(network.n_parameters), LayerPenalties([]))
     with pytest.raises(TypeError):
-        network.bind(X, None, None, LossKernel("log_loss"))
+        network.bind(X, None, None, LOSSES["log_loss"]().kernel())
 
 
 def test_a_network_can_be_bound_again():
     network = Network((5, 40), "relu", np.float64)
     weights, intercepts = [np.ones((5, 40))], [np.zeros(40)]
     network.forward(weights, intercepts, X)
-    network.bind(X, np.zeros((60, 40)), None, LossKernel("squared_error"), RowOrder(np.arange(60), 60))
+    network.bind(X, np.zeros((60, 40)), None, LOSSES["squared_error"]().kernel(), RowOrder(np.arange(60), 60))
     theta = np.concatenate([weights[0].ravel(), intercepts[0]])
     expected = 0.5 * ((X @ weights[0]) ** 2).sum() / 60
     assert network.value_and_gradient(theta, np.empty_like(theta)) == pytest.approx(expected)
@@ -142,7 +141,7 @@ def test_warm_starts_keep_the_validation_split():
     model = regressor(warm_start=True, early_stopping=True, max_iter=3)
     seen = []
     score = model._validation_score
-    model._validation_score = lambda y, raw, weight: (seen.append(y.copy()), score(y, raw, weight))[1]
+    model._validation_score = lambda loss, y, *rest: (seen.append(y.copy()), score(loss, y, *rest))[1]
     model.fit(X, Y).fit(X, Y)
     assert_array_equal(seen[0], seen[-1])
 

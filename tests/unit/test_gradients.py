@@ -5,34 +5,33 @@ import pytest
 import scipy.sparse as sp
 
 from sknormnet.activations import ACTIVATIONS
-from sknormnet.losses import LOSSES
+from sknormnet.losses import LOSSES, Loss, Quantile
 from sknormnet.objective import Objective
 from sknormnet.penalties import L2
 from sknormnet.plan import PenaltyTerm, Plan
 
 DEPTHS = [(), (4,), (4, 3), (4, 3, 5)]
-TARGETS = [("squared_error", 1, 1), ("squared_error", 3, 3), ("log_loss", 1, 1), ("log_loss", 3, 3), ("log_loss", 1, 3)]
+KINDS = {"regression": [(1, None), (3, None)], "classification": [(1, 2), (3, None), (1, 3)]}
+SMOOTH = [(LOSSES[name](), *kind) for name in ("squared_error", "log_loss") for kind in KINDS[LOSSES[name].task]]
+LOSS_OBJECTS: list[Loss] = [*(cls() for cls in LOSSES.values()), Quantile((0.1, 0.5, 0.9))]
+ALL = [(loss, *kind) for loss in LOSS_OBJECTS for kind in KINDS[loss.task]]
 
 
-def problem(activation, hidden, name, n_targets, n_raw, *, sparse, seed=0):
+def problem(activation, hidden, loss, n_targets, n_classes, *, sparse, seed=0):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(11, 6)) * (rng.random((11, 6)) < 0.6)
-    if name == "squared_error":
+    if loss.task == "regression":
         y = rng.normal(size=(11, n_targets))
+        y = y if loss.in_domain(y).all() else np.exp(y)
     else:
-        y = rng.integers(0, 2 if n_targets == n_raw else n_raw, size=(11, n_targets)).astype(float)
-    plan = Plan((6, *hidden, n_raw), tuple(PenaltyTerm(L2(), 0.1) for _ in range(len(hidden) + 1)))
+        y = rng.integers(0, n_classes or 2, size=(11, n_targets)).astype(float)
+    plan = Plan((6, *hidden, loss.n_raw(n_targets, n_classes)), (PenaltyTerm(L2(), 0.1),) * (len(hidden) + 1))
     weight = rng.uniform(0.5, 1.5, 11)
-    objective = Objective(plan, activation, LOSSES[name](), sp.csr_array(X) if sparse else X, y, weight / weight.mean())
+    objective = Objective(plan, activation, loss, sp.csr_array(X) if sparse else X, y, weight / weight.mean())
     return objective, rng.normal(scale=0.7, size=plan.n_parameters), rng
 
 
-@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
-@pytest.mark.parametrize("hidden", DEPTHS, ids=str)
-@pytest.mark.parametrize(("name", "n_targets", "n_raw"), TARGETS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_gradient(activation, name, n_targets, n_raw, hidden, sparse):
-    objective, theta, rng = problem(activation, hidden, name, n_targets, n_raw, sparse=sparse)
+def check_gradient(objective, theta, rng):
     gradient = np.empty_like(theta)
     objective.data_loss(theta, gradient)
     objective.add_smooth_penalty_gradient(theta, gradient)
@@ -41,7 +40,7 @@ def test_gradient(activation, name, n_targets, n_raw, hidden, sparse):
     def value(at):
         return objective.data_loss(at, scratch) + objective.penalty(at)
 
-    for h in (1e-3, 1e-5):  # relu: a smaller step where the larger one crosses a kink
+    for h in (1e-3, 1e-5):  # a smaller step where the larger one crosses a kink, of relu or of the loss
         directions = rng.normal(size=(4, theta.size))
         differences = [
             (8 * (value(theta + h * d) - value(theta - h * d)) - (value(theta + 2 * h * d) - value(theta - 2 * h * d)))
@@ -49,9 +48,33 @@ def test_gradient(activation, name, n_targets, n_raw, hidden, sparse):
             for d in directions
         ]
         errors = np.abs(directions @ gradient - differences) / np.linalg.norm(directions, axis=1)
-        if errors.max() < 1e-7:
+        if errors.max() < 1e-7 * max(1, np.abs(gradient).max()):
             return
-    assert errors.max() < 1e-7
+    assert errors.max() < 1e-7 * max(1, np.abs(gradient).max())
+
+
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
+@pytest.mark.parametrize("hidden", DEPTHS, ids=str)
+@pytest.mark.parametrize(("loss", "n_targets", "n_classes"), SMOOTH, ids=str)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradient(activation, loss, n_targets, n_classes, hidden, sparse):
+    check_gradient(*problem(activation, hidden, loss, n_targets, n_classes, sparse=sparse))
+
+
+@pytest.mark.parametrize("hidden", [(), (4,)], ids=str)
+@pytest.mark.parametrize(("loss", "n_targets", "n_classes"), ALL, ids=str)
+def test_gradient_of_every_loss(loss, n_targets, n_classes, hidden):
+    check_gradient(*problem("tanh", hidden, loss, n_targets, n_classes, sparse=False))
+
+
+@pytest.mark.parametrize("smoothing", [0.01, 1.0])
+@pytest.mark.parametrize(("loss", "n_targets", "n_classes"), [case for case in ALL if case[0].kinked], ids=str)
+def test_gradient_of_the_smoothed_loss(loss, n_targets, n_classes, smoothing):
+    objective, theta, rng = problem("tanh", (4,), loss, n_targets, n_classes, sparse=False)
+    kinked = objective.data_loss(theta)
+    objective.smoothing = smoothing
+    assert objective.data_loss(theta) < kinked
+    check_gradient(objective, theta, rng)
 
 
 @pytest.mark.parametrize("n", [1, 63, 64, 5000])
