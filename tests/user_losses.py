@@ -116,6 +116,9 @@ class LaplaceNLL(Loss):
     def prediction(self, raw, n_targets):
         return raw[:, ::2]
 
+    def standard_deviation(self, raw, n_targets):
+        return np.sqrt(2) * np.exp(raw[:, 1::2])
+
     def value_and_gradient(self, y, raw, sample_weight=None):
         e, log_scale = raw[:, ::2] - y, raw[:, 1::2]
         precision = np.exp(-log_scale)

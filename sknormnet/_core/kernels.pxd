@@ -51,6 +51,7 @@ cdef extern from "array_functions.hpp" namespace "sknormnet" nogil:
     void log_logistic[T](const T*, T*, i64)
     void softmax[T](const T*, T*, i64, i64)
     void log_softmax[T](const T*, T*, i64, i64)
+    bint all_finite[T](const T*, i64)
     double penalty_value[T](const T*, i64, double, double)
     void penalty_prox[T](const T*, T*, i64, double, double)
     void penalty_subgradient[T](const T*, T*, i64, double, double)

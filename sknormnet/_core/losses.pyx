@@ -213,9 +213,8 @@ cdef double call_python_loss(
     cdef PythonLossKernel kernel = <PythonLossKernel> context
     cdef FloatingPointMode mode = read_mode()
     cdef const cython.floating* slopes
-    cdef double value, finite = 0
-    cdef bint wrong = False
-    cdef i64 j
+    cdef double value
+    cdef i64 j, n = rows * raw_columns
     if kernel.exception is not None:
         return <double> float("nan")
     write_mode(mode & ~FLUSH_BITS)
@@ -223,12 +222,12 @@ cdef double call_python_loss(
         weight = None if sample_weight == NULL else new_array(sample_weight, rows, 0)
         value, result = kernel.call(new_array(y, rows, y_columns), new_array(raw, rows, raw_columns), weight)
         slopes = <const cython.floating*> cnp.PyArray_DATA(<cnp.ndarray> result)
-        wrong = isnan(value)
-        for j in range(rows * raw_columns):
+        for j in range(n):
             gradient[j] = scale * slopes[j]
-            wrong |= isnan(slopes[j])
-            finite += raw[j] - raw[j]
-        if wrong and finite == 0:  # NaN for NaN means that training diverged, which the solver says
+        # NaN for NaN means that training diverged, which the solver says.
+        if isnan(value) or (not kernels.all_finite(gradient, n) and np.isnan(result).any()):
+            if not kernels.all_finite(raw, n):
+                return value
             raise ValueError(
                 f"{type(kernel.loss).__name__}.value_and_gradient returned NaN for finite raw predictions; its formula "
                 "must give finite numbers, or infinity where it overflows")

@@ -9,7 +9,7 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
-from user_losses import NumpySquaredError
+from user_losses import NumpyPoisson, NumpySquaredError
 
 from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor
 from sknormnet.losses import (
@@ -109,6 +109,10 @@ def test_domain_in_several_targets_and_in_partial_fit():
     assert_refused(regressor(loss="poisson"), "Poisson", r"\b1\b.*\b80\b", r"-7\.25", y=y)
     model = regressor(loss="poisson").partial_fit(X, TARGET)
     assert "Poisson" in refusal(model, y=-TARGET, method="partial_fit")
+
+
+def test_domain_of_a_users_loss():
+    assert_refused(regressor(loss=NumpyPoisson()), "NumpyPoisson", "y >= 0", r"\b40\b.*\b40\b", y=-TARGET)
 
 
 def test_rows_of_weight_zero_may_lie_outside():

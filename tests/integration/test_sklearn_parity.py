@@ -7,6 +7,7 @@ the number of samples for lbfgs), since the penalty here does not shrink with th
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.special import xlogy
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.neural_network import _base as sklearn_base
 
@@ -205,3 +206,18 @@ def test_predictions(task, make_problem):
         assert_allclose(proba, theirs.predict_proba(X), atol=1e-7)
         assert_allclose(ours.predict_log_proba(X), np.log(proba), rtol=1e-6)
         assert np.array_equal(ours.classes_, theirs.classes_)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+def test_poisson(solver, make_problem):
+    problem = make_problem("regression")
+    y = np.random.default_rng(0).poisson(np.exp(0.5 * problem.X[:, 0]))
+    params = stochastic_params(solver=solver)
+    divisor = len(y) if solver == "lbfgs" else BATCH_SIZE
+    ours = problem.Estimator(loss="poisson", alpha=ALPHA, **params).fit(problem.X, y)
+    theirs = MLPRegressor(loss="poisson", alpha=ALPHA * divisor, **params).fit(problem.X, y)
+    assert_same_weights(ours, theirs, atol=1e-9)
+    assert_allclose(ours.predict(problem.X), theirs.predict(problem.X), rtol=1e-9)
+    if solver != "lbfgs":
+        constant = np.mean(xlogy(y, y) - y)  # of the deviance, which is dropped here
+        assert_allclose(np.array(ours.loss_curve_) + constant, theirs.loss_curve_, rtol=1e-10)

@@ -24,6 +24,8 @@ template <class T> void log_softmax(const T* x, T* out, i64 rows, i64 columns) {
     kernels<T>().log_softmax(x, out, rows, columns);
 }
 
+template <class T> bool all_finite(const T* values, i64 n) { return kernels<T>().all_finite(values, n); }
+
 template <class T> double penalty_value(const T* w, i64 n, double l1, double l2) {
     return kernels<T>().penalty_value(w, n, l1, l2);
 }
