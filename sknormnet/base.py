@@ -173,7 +173,8 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         target = self._encode_target(y, X.dtype, going_on=going_on, incremental=incremental, classes=classes)
         loss.check_target(target.y)
         n_targets = target.y.shape[1]
-        n_raw = validation.check_n_raw(loss, loss.n_raw(n_targets, target.n_classes))
+        n_raw = validation.check_outputs(loss, n_targets, target.n_classes)
+        fitted_loss = self.loss if isinstance(self.loss, str) else clone(self.loss)
         plan = self._make_plan((X.shape[1], *hidden, n_raw))
         state = getattr(self, "_training_state", None) or {} if going_on else {}
         rng = _restore_rng(state["rng"]) if state else check_random_state(self.random_state)
@@ -195,7 +196,9 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         result = solver.minimize(objective, theta, monitor=monitor, rng=rng)
         if held_out is not None and monitor.best_theta is not None:
             result.theta = monitor.best_theta
-        self._store(result, objective, monitor, loss, n_targets, going_on)
+        self._store(result, objective, monitor, going_on)
+        self._fitted_loss, self._n_targets = fitted_loss, n_targets
+        self.out_activation_ = loss.link(n_targets, n_raw).name
         if (self.warm_start or incremental) and result.state:
             mean = state.get("mean_weight")
             if mean is None:
@@ -329,9 +332,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             )
         return min(int(self.batch_size), n_samples)
 
-    def _store(
-        self, result: FitResult, objective, monitor: Monitor, loss: Loss, n_targets: int, going_on: bool
-    ) -> None:
+    def _store(self, result: FitResult, objective, monitor: Monitor, going_on: bool) -> None:
         plan = objective.plan
         monitor.best_theta = None  # its memory is free before the fitted arrays are made
         self.objective_ = objective.unsmoothed_data_loss(result.theta) + objective.penalty(result.theta)
@@ -342,10 +343,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         self.coefs_, self.intercepts_ = plan.split(result.theta)
         self.n_layers_ = len(plan.layer_sizes)
         self.n_outputs_ = plan.layer_sizes[-1]
-        self._n_targets = n_targets
-        self._fitted_loss = self.loss if isinstance(self.loss, str) else clone(self.loss)
         self.hidden_activation_ = self.activation
-        self.out_activation_ = loss.link(n_targets, self.n_outputs_).name
         self.n_iter_ = result.n_iter
         self.t_ = result.n_iter * objective.n_samples + (self.t_ if going_on else 0)
         self.loss_curve_ = list(history["objective"])

@@ -358,7 +358,13 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
             column for each class or label.
         """
         check_is_fitted(self)
-        return self._predict_in_blocks(X, lambda raw: raw[:, 0] if self._binary else raw)
+
+        def decision(raw: np.ndarray) -> np.ndarray:
+            if self._n_label_columns is None and raw.shape[1] == 2:
+                return raw[:, 1] - raw[:, 0]
+            return raw[:, 0] if self._binary else raw
+
+        return self._predict_in_blocks(X, decision)
 
     @available_if(check_probabilities)
     def predict_proba(self, X):

@@ -332,7 +332,7 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         loss = self._loss()
 
         def values(raw: np.ndarray) -> np.ndarray:
-            prediction = loss.prediction(raw, self._n_targets)
+            prediction = validation.check_prediction(loss, loss.prediction(raw, self._n_targets), len(raw))
             if not return_std:
                 return prediction
             return np.hstack([prediction, loss.standard_deviation(raw, self._n_targets)])
@@ -370,7 +370,7 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         return Target(values)
 
     def _validation_score(self, loss: Loss, y: np.ndarray, raw: np.ndarray, sample_weight: np.ndarray | None) -> float:
-        prediction = loss.prediction(raw, y.shape[1])
+        prediction = validation.check_prediction(loss, loss.prediction(raw, y.shape[1]), len(raw))
         if not np.isfinite(prediction).all():
             return np.nan
         return loss.score(y, prediction, sample_weight)

@@ -3,6 +3,7 @@
 The only module that uses scikit-learn's private helpers for parameter constraints.
 """
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -15,7 +16,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from sknormnet.activations import ACTIVATIONS
-from sknormnet.losses import LOSSES, Loss, loss_names
+from sknormnet.losses import LOSSES, Link, Loss, loss_names
 from sknormnet.penalties import PENALTIES, Penalty
 from sknormnet.plan import SCALES, PerLayer
 from sknormnet.solvers import SOLVERS
@@ -80,14 +81,34 @@ def resolve_loss(loss: str | Loss, task: str) -> Loss:
     if loss.task != task:
         raise ValueError(f"{loss!r} is a loss for {loss.task}; for {task} there are {loss_names(task)}")
     loss.check_parameters()
+    if loss.kinked and "smoothing" not in inspect.signature(loss.value_and_gradient).parameters:
+        raise TypeError(f"{loss!r} has kinked = True: its value_and_gradient must take a keyword smoothing=0.0")
     return loss
 
 
-def check_n_raw(loss: Loss, n_raw: Any) -> int:
-    """The number of raw columns that a loss asks for."""
+def check_outputs(loss: Loss, n_targets: int, n_classes: int | None) -> int:
+    """The number of raw columns that a loss asks for, which its task must be able to read."""
+    n_raw = loss.n_raw(n_targets, n_classes)
     if isinstance(n_raw, bool) or not isinstance(n_raw, Integral) or n_raw < 1:
         raise ValueError(f"n_raw of {loss!r} must return the number of raw columns, at least 1; got {n_raw!r}")
+    if loss.task == "classification":
+        allowed = {n_targets} if n_classes is None else {n_classes} | ({1} if n_classes == 2 else set())
+        if n_raw not in allowed:
+            kind = f"{n_targets} labels" if n_classes is None else f"{n_classes} classes"
+            raise ValueError(f"n_raw of {loss!r} returned {n_raw} for {kind}; it must be one of {sorted(allowed)}")
+    if not isinstance(loss.link(n_targets, int(n_raw)), Link):
+        raise TypeError(f"link of {loss!r} must return a Link")
     return int(n_raw)
+
+
+def check_prediction(loss: Loss, prediction: Any, n_rows: int) -> np.ndarray:
+    """What a loss's prediction returned, a row for each row of raw."""
+    if np.ndim(prediction) != 2 or len(prediction) != n_rows:
+        raise ValueError(
+            f"prediction of {loss!r} must return an array of shape (n, n_columns), n = {n_rows}; got one of shape "
+            f"{np.shape(prediction)}"
+        )
+    return prediction
 
 
 def check_not_a_loss(sizes: Any) -> None:

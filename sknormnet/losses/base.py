@@ -85,7 +85,7 @@ class Loss(BaseEstimator, ABC):
         """
 
     def in_domain(self, y: np.ndarray) -> np.ndarray:
-        """Which values of y the loss takes, an array of bool."""
+        """Which values of y the loss takes, an array of bool of y's shape."""
         return np.isfinite(y)
 
     def check_parameters(self) -> None:
@@ -94,7 +94,10 @@ class Loss(BaseEstimator, ABC):
     def check_target(self, y: np.ndarray) -> None:
         """Raise ValueError where y has values outside the domain."""
         y = np.asarray(y)
-        outside = ~self.in_domain(y)
+        inside = np.asarray(self.in_domain(y))
+        if inside.shape != y.shape:
+            raise ValueError(f"in_domain of {self!r} must return an array of y's shape, {y.shape}; got {inside.shape}")
+        outside = ~inside.astype(bool)
         if outside.any():
             raise ValueError(
                 f"{self!r} takes targets in its domain only, {self.domain}: {np.count_nonzero(outside)} of {y.size} "
@@ -151,16 +154,20 @@ class Loss(BaseEstimator, ABC):
             function = partial(mean, keywords=keywords)
             return scipy.optimize.minimize(function, raw, jac=True, method="L-BFGS-B", options=options).x
 
-        raw = np.zeros(n_raw)
-        if not self.kinked:
-            return minimum(raw)
-        scale = float(np.ptp(y)) or 1.0
-        for smoothing in scale * 10.0 ** -np.arange(1, 7):
-            raw = minimum(raw, smoothing=smoothing)
-        # A method without derivatives finds the kink itself.
-        simplex = raw + 1e-3 * scale * np.vstack([np.zeros(n_raw), np.eye(n_raw)])
-        options = {"xatol": 1e-10 * scale, "fatol": 1e-15, "initial_simplex": simplex, "maxiter": 1000 * n_raw}
-        return scipy.optimize.minimize(lambda raw: mean(raw, {})[0], raw, method="Nelder-Mead", options=options).x
+        raw, spread = np.zeros(n_raw), np.ptp(y) or 1.0
+        if self.kinked:
+            for smoothing in spread * 10.0 ** -np.arange(1, 7):
+                raw = minimum(raw, smoothing=smoothing)
+        else:
+            raw = minimum(raw)
+        polished = scipy.optimize.minimize(  # without derivatives: finds a kink itself
+            lambda raw: mean(raw, {})[0],
+            raw,
+            method="Powell",
+            bounds=scipy.optimize.Bounds(raw - spread, raw + spread),
+            options={"xtol": 1e-9, "ftol": 1e-12},
+        )
+        return polished.x if polished.fun < mean(raw, {})[0] else raw
 
     def kernel(self) -> LossKernel:
         """Compiled form, which the solvers call once per block of rows; here an adapter of `value_and_gradient`."""

@@ -5,6 +5,7 @@ from numbers import Real
 
 import numpy as np
 from sklearn.metrics import d2_pinball_score
+from sklearn.utils.validation import check_consistent_length
 
 from sknormnet._core.losses import LossKernel
 from sknormnet.losses.base import CompiledLoss, check_number, weighted_mean, weighted_quantile
@@ -209,6 +210,7 @@ class Quantile(CompiledLoss):
 
     def score(self, y: np.ndarray, prediction: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
         """D^2 pinball score: 1 - (mean pinball loss) / (that of the empirical quantile), averaged."""
+        check_consistent_length(y, prediction, sample_weight)
         y, levels = np.asarray(y).reshape(len(y), -1), self.levels
         prediction = np.asarray(prediction).reshape(len(y), -1)
         scores = [

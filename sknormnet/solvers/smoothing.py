@@ -32,7 +32,7 @@ def continuation(objective: Objective, theta: np.ndarray) -> Iterator[bool]:
         return
     try:
         for i, share in enumerate(SHARES):
-            objective.smoothing = share * objective.unsmoothed_data_loss(theta)
+            objective.smoothing = share * abs(objective.unsmoothed_data_loss(theta))
             yield i == len(SHARES) - 1
     finally:
         objective.smoothing = 0.0

@@ -92,7 +92,7 @@ LOG_LINK = {
 
 def positive_target(name, rng):
     mean = np.exp(0.4 * SCORES[:, 0] + 0.3)
-    if name == "gamma" or name in ("tweedie 2", "tweedie 3"):
+    if name in ("gamma", "tweedie 2", "tweedie 3"):
         return rng.gamma(2.0, mean / 2)
     return rng.poisson(mean) * rng.gamma(3.0, 1 / 3, N)  # with exact zeros
 
