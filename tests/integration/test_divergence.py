@@ -102,3 +102,13 @@ def test_features_of_extreme_scale(solver):
         model.fit(X * [1e-12, 1.0, 1e12], X[:, 1])
     assert_finite(model)
     assert np.all(np.diff(model.history_["objective"]) <= 0)
+
+
+def test_a_step_of_lbfgs_that_overflows_is_shortened():
+    """exp(raw) overflows after a first long step from raw near 0 to means of 1e4."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1000, 10))
+    y = rng.poisson(1e4 * np.exp(X[:, 0] - 0.5 * X[:, 1]))
+    model = NormRegMLPRegressor((50,), loss="poisson", solver="lbfgs", alpha=1e-6, max_iter=300, random_state=0)
+    assert model.fit(X, y).score(X, y) > 0.99
+    assert model.n_iter_ > 20

@@ -393,3 +393,17 @@ def test_the_smallest_loss_there_is():
     assert_allclose(model.coefs_[0].ravel(), [1, 0], atol=1e-6)
     with pytest.raises(ValueError, match="Plain"):
         NormRegMLPClassifier(loss=Plain()).fit(X, X[:, 0] > 0)
+
+
+def test_nothing_is_called_after_an_exception():
+    calls = []
+
+    class Once(user_losses.NumpySquaredError):
+        def value_and_gradient(self, y, raw, sample_weight=None):
+            calls.append(len(y))
+            raise KeyError("once")
+
+    X = np.ones((20_000, 2))  # several blocks of rows
+    with pytest.raises(KeyError, match="once"):
+        NormRegMLPRegressor((), loss=Once(), solver="lbfgs").fit(X, X[:, 0])
+    assert len(calls) == 1

@@ -6,8 +6,8 @@
 
 // y holds the class, 0..columns-1, in one column: the sum over classes of a binary loss, own class against the others.
 template <class T, class L>
-SKNORMNET_FLATTEN double one_versus_rest(void* context, const T* y, i64, const T* raw, i64 rows, i64 columns, const T* sample_weight,
-                       T scale, T* gradient) {
+SKNORMNET_FLATTEN double one_versus_rest(void* context, const T* y, i64, const T* raw, i64 rows, i64 columns,
+                                         const T* sample_weight, T scale, T* gradient) {
     const L loss(parameters_of(context));
     double total = 0;
     for (i64 i = 0; i < rows; ++i) {

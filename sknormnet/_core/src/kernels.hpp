@@ -32,8 +32,8 @@ struct LossParameters {
     i64 n_levels;
 };
 
-// Sum over the rows of sample_weight * loss, and gradient = scale * sample_weight * d loss / d raw. y has y_columns columns, raw and gradient have raw_columns; sample_weight may be null (all ones).
-// context is a LossParameters, or what belongs to a loss that is written in Python.
+// Sum over the rows of sample_weight * loss, and gradient = scale * sample_weight * d loss / d raw. y has y_columns
+// columns, raw and gradient have raw_columns; sample_weight may be null (all ones). context is a LossParameters, or what belongs to a loss that is written in Python.
 template <class T>
 using LossFunction = double (*)(void* context, const T* y, i64 y_columns, const T* raw, i64 rows, i64 raw_columns,
                                 const T* sample_weight, T scale, T* gradient);

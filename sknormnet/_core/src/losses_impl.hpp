@@ -81,13 +81,6 @@ template <class T> struct Residual {  // of the part of raw - y that lies outsid
     }
 };
 
-template <class T>
-double residual_loss(void* context, const T* y, i64 y_columns, const T* raw, i64 rows, i64 raw_columns,
-                     const T* sample_weight, T scale, T* gradient) {
-    return elementwise_loss<T, Residual<T>>(context, y, y_columns, raw, rows, raw_columns, sample_weight, scale,
-                                            gradient);
-}
-
 // Several quantiles of each target, in neighbouring columns.
 template <class T>
 double quantile_loss(void* context, const T* y, i64 y_columns, const T* raw, i64 rows, i64, const T* sample_weight,
