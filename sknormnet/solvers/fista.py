@@ -50,8 +50,6 @@ class Fista(Solver):
                 return diverged(monitor, "iteration", n_iter, "the targets' scale")
             if end == "patience":
                 break
-        if objective.kinked and monitor.best_theta is not None and monitor.validate is None:
-            theta = monitor.best_theta  # by the unsmoothed objective
         warning = None
         if end == "spent":
             warning = (

@@ -81,8 +81,6 @@ class Lbfgs(Solver):
             spent = function.n_evaluations >= self.max_fun or (last and result.status == 1)
             if monitor.exhausted and monitor.validate is not None:
                 break
-        if objective.kinked and monitor.best_theta is not None and monitor.validate is None:
-            theta = monitor.best_theta  # by the unsmoothed objective
         warning = None
         if spent:
             warning = (
