@@ -50,9 +50,11 @@ class Objective:
         self._network.bind(X, y, sample_weight, self._loss_kernel, named)
         self._penalties = plan.layer_penalties()
         self._weight_slices = plan.weight_slices()
-        terms = [(s, term.penalty, term.strength) for s, term in plan.penalized() if term.strength > 0]
-        self._smooth_terms = [term for term in terms if term[1].smooth]
-        self._proximal_terms = [term for term in terms if not term[1].smooth]
+        terms = [
+            (s, shape, term.penalty, term.strength) for s, shape, term in plan.penalized() if term.strength > 0
+        ]
+        self._smooth_terms = [term for term in terms if term[2].smooth]
+        self._proximal_terms = [term for term in terms if not term[2].smooth]
 
     @property
     def n_parameters(self) -> int:
@@ -78,7 +80,7 @@ class Objective:
 
     def proximal_slices(self) -> list[slice]:
         """The parts of theta whose penalty is taken by its prox."""
-        return [s for s, _, _ in self._proximal_terms]
+        return [s for s, *_ in self._proximal_terms]
 
     def data_loss(self, theta: np.ndarray, gradient: np.ndarray | None = None) -> float:
         """Data loss; its gradient overwrites `gradient`, if given."""
@@ -90,33 +92,44 @@ class Objective:
 
     def add_smooth_penalty_gradient(self, theta: np.ndarray, gradient: np.ndarray) -> None:
         """gradient += gradient of the smooth penalty terms."""
-        for s, penalty, strength in self._smooth_terms:
-            gradient[s] += penalty.subgradient(theta[s], strength)
+        for s, shape, penalty, strength in self._smooth_terms:
+            gradient[s] += penalty.subgradient(theta[s].reshape(shape), strength).ravel()
 
     def smooth_penalty(self, theta: np.ndarray) -> float:
         """Value of the smooth penalty terms."""
-        return sum(penalty.value(theta[s], strength) for s, penalty, strength in self._smooth_terms)
+        return sum(penalty.value(theta[s].reshape(shape), strength) for s, shape, penalty, strength in self._smooth_terms)
 
     def prox(self, theta: np.ndarray, step: float) -> None:
         """theta <- argmin_u 0.5*||u - theta||^2 + step * (the non-smooth penalty terms of u)."""
-        for s, penalty, strength in self._proximal_terms:
-            theta[s] = penalty.prox(theta[s], step, strength)
+        for s, shape, penalty, strength in self._proximal_terms:
+            theta[s] = penalty.prox(theta[s].reshape(shape), step, strength).ravel()
 
     def residual(self, theta: np.ndarray, gradient: np.ndarray) -> float:
         """Largest entry of the distance of zero to the subdifferential of F; gradient is of the smooth part."""
         distance = np.abs(gradient)
-        for s, penalty, strength in self._proximal_terms:
-            distance[s] = penalty.residual(theta[s], gradient[s], strength)
+        for s, shape, penalty, strength in self._proximal_terms:
+            W, slope = theta[s].reshape(shape), gradient[s].reshape(shape)
+            distance[s] = penalty.residual(W, slope, strength).ravel()
         return float(distance.max())
 
     def l1_split(self) -> tuple[np.ndarray, np.ndarray]:
         """Strengths of |w| and of w^2/2 for every coordinate, for solvers that split w = p - n.
 
         Both hold the non-smooth terms alone.
+
+        Raises
+        ------
+        ValueError
+            If a non-smooth penalty is not such a sum over single weights.
         """
         l1, l2 = np.zeros(self.n_parameters), np.zeros(self.n_parameters)
-        for s, penalty, strength in self._proximal_terms:
+        for s, _, penalty, strength in self._proximal_terms:
             kernel = penalty.kernel()
+            if not kernel.separable:
+                raise ValueError(
+                    f"solver='lbfgs' takes smooth penalties, L1 and elastic net; for {penalty!r} use solver='fista' or "
+                    "'adam'"
+                )
             l1[s], l2[s] = strength * kernel.l1, strength * kernel.l2
         return l1, l2
 

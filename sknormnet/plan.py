@@ -100,17 +100,18 @@ class Plan:
             start += (fan_in + 1) * fan_out
         return slices
 
-    def penalized(self) -> list[tuple[slice, PenaltyTerm]]:
-        """The penalised part of each layer (W, or W and b) with its term."""
-        extra = self.layer_sizes[1:] if self.penalize_intercepts else [0] * len(self.shapes)
-        slices = (slice(s.start, s.stop + n) for s, n in zip(self.weight_slices(), extra, strict=True))
-        return list(zip(slices, self.terms, strict=True))
+    def penalized(self) -> list[tuple[slice, tuple[int, int], PenaltyTerm]]:
+        """The penalised part of each layer (W, or W and b as its last row): where, its shape, its term."""
+        parts = []
+        for s, (fan_in, fan_out), term in zip(self.weight_slices(), self.shapes, self.terms, strict=True):
+            rows = fan_in + self.penalize_intercepts
+            parts.append((slice(s.start, s.start + rows * fan_out), (rows, fan_out), term))
+        return parts
 
     def layer_penalties(self) -> LayerPenalties:
         """The terms in compiled form, for an epoch."""
-        return LayerPenalties(
-            [(t.penalty.kernel(), t.strength, t.strength * self.penalize_intercepts) for t in self.terms]
-        )
+        terms = [(term.penalty.kernel(), term.strength) for term in self.terms]
+        return LayerPenalties(terms, self.shapes, self.penalize_intercepts)
 
     def split(self, theta: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Views of the matrices, shape (fan_in, fan_out), and of the intercepts, shape (fan_out,)."""

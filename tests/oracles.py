@@ -179,30 +179,64 @@ def inverse_link(loss, raw):
     return np.exp(raw - logsumexp(raw, axis=1, keepdims=True))
 
 
-def penalty_value(W, penalty, l1_ratio=0.5):
-    """Omega(W), without any strength."""
-    l1, l2 = np.sum(np.abs(W)), 0.5 * np.sum(W**2)
-    return {
-        "l1": l1,
-        "l2": l2,
-        "elasticnet": l1_ratio * l1 + (1 - l1_ratio) * l2,
-        "none": 0.0,
-        None: 0.0,
-    }[penalty]
+# Penalties of one weight matrix. The strength multiplies all but the last two, which bend at multiples of it.
+
+
+def group_norms(W, by="weight", groups=None):
+    """2-norm of every weight, row, set of rows with one number in `groups`, column, or of the matrix."""
+    rows, columns = np.indices(W.shape)
+    if groups is not None:
+        rows = np.asarray(groups)[rows]
+    labels = {"weight": np.arange(W.size).reshape(W.shape), "input": rows, "output": columns, "matrix": 0 * rows}[by]
+    return np.array([np.linalg.norm(W[labels == label]) for label in np.unique(labels)])
+
+
+def group_lasso(W, by="input", groups=None):
+    n_joined = 1 if groups is None else np.unique(groups, return_counts=True)[1]
+    return np.sum(np.sqrt(n_joined) * group_norms(W, by, groups))
+
+
+def elasticnet(W, l1_ratio=0.5):
+    return l1_ratio * np.sum(np.abs(W)) + (1 - l1_ratio) * 0.5 * np.sum(W**2)
+
+
+def sparse_group_lasso(W, l1_ratio=0.5, by="input", groups=None):
+    return l1_ratio * np.sum(np.abs(W)) + (1 - l1_ratio) * group_lasso(W, by, groups)
+
+
+def mcp(t, strength, gamma):
+    """Zhang (2010): the slope falls linearly from strength to 0 at gamma * strength."""
+    return np.where(t <= gamma * strength, strength * t - t**2 / (2 * gamma), gamma * strength**2 / 2)
+
+
+def scad(t, strength, gamma):
+    """Fan and Li (2001): the slope is strength up to there, then falls linearly to 0."""
+    middle = (2 * gamma * strength * t - t**2 - strength**2) / (2 * (gamma - 1))
+    end = strength**2 * (gamma + 1) / 2
+    return np.where(t <= strength, strength * t, np.where(t <= gamma * strength, middle, end))
+
+
+PENALTIES = {
+    "none": lambda W, strength: 0.0,
+    "l1": lambda W, strength: strength * np.sum(np.abs(W)),
+    "l2": lambda W, strength: strength * 0.5 * np.sum(W**2),
+    "elasticnet": lambda W, strength, **parameters: strength * elasticnet(W, **parameters),
+    "group_lasso": lambda W, strength, **parameters: strength * group_lasso(W, **parameters),
+    "sparse_group_lasso": lambda W, strength, **parameters: strength * sparse_group_lasso(W, **parameters),
+    "l2_norm": lambda W, strength: strength * np.linalg.norm(W),
+    "mcp": lambda W, strength, gamma=3.0, by="weight": np.sum(mcp(group_norms(W, by), strength, gamma)),
+    "scad": lambda W, strength, gamma=3.7, by="weight": np.sum(scad(group_norms(W, by), strength, gamma)),
+}
 
 
 def layer_factors(coefs, scale="uniform", numbers=None):
     """c_l: the scale of each layer, times one number per layer."""
-    factors = []
-    for W in coefs:
-        fan_in, fan_out = W.shape
-        factors.append(
-            {
-                "uniform": 1.0,
-                "size": 1.0 / (fan_in * fan_out),
-                "fan": (fan_in + fan_out) / (fan_in * fan_out),
-            }[scale]
-        )
+    shape_factor = {
+        "uniform": lambda fan_in, fan_out: 1.0,
+        "size": lambda fan_in, fan_out: 1.0 / (fan_in * fan_out),
+        "fan": lambda fan_in, fan_out: (fan_in + fan_out) / (fan_in * fan_out),
+    }[scale]
+    factors = [shape_factor(*W.shape) for W in coefs]
     return np.array(factors) * (1.0 if numbers is None else np.asarray(numbers))
 
 
@@ -213,24 +247,26 @@ def data_loss(X, y, coefs, intercepts, *, loss, activation="relu", sample_weight
     return np.average(per_sample, weights=sample_weight)
 
 
-def penalty_term(
-    coefs,
-    intercepts,
-    *,
-    penalty="l2",
-    alpha=1e-4,
-    l1_ratio=0.5,
-    factors=None,
-    penalize_intercepts=False,
-):
-    """alpha * sum_l c_l * Omega_l(W_l); `penalty` is one name, or one per layer."""
-    if penalty is None or isinstance(penalty, str):
+def penalty_term(coefs, intercepts, *, penalty="l2", alpha=1e-4, l1_ratio=0.5, factors=None, penalize_intercepts=False):
+    """Sum of the layers' penalties at strength alpha * c_l.
+
+    `penalty` is an entry, or a list with one per layer; an entry is a name, or a name and its parameters. Penalised
+    intercepts are one more row, a group of its own.
+    """
+    if not isinstance(penalty, list):
         penalty = [penalty] * len(coefs)
-    if factors is None:
-        factors = np.ones(len(coefs))
-    if penalize_intercepts:
-        coefs = [np.vstack([W, b]) for W, b in zip(coefs, intercepts, strict=True)]
-    return alpha * sum(c * penalty_value(W, name, l1_ratio) for c, W, name in zip(factors, coefs, penalty, strict=True))
+    factors = np.ones(len(coefs)) if factors is None else factors
+    total = 0.0
+    for c, W, b, entry in zip(factors, coefs, intercepts, penalty, strict=True):
+        name, parameters = entry if isinstance(entry, tuple) else (entry or "none", {})
+        if entry == "elasticnet":
+            parameters = {"l1_ratio": l1_ratio}
+        if penalize_intercepts:
+            W = np.vstack([W, b])
+            if parameters.get("groups") is not None:
+                parameters = {**parameters, "groups": [*parameters["groups"], max(parameters["groups"]) + 1]}
+        total += PENALTIES[name](W, alpha * c, **parameters)
+    return total
 
 
 def objective(X, y, coefs, intercepts, *, loss, activation="relu", sample_weight=None, **terms):

@@ -35,6 +35,31 @@ cdef extern from "kernels.hpp" namespace "sknormnet" nogil:
         const double* levels
         i64 n_levels
 
+    cdef enum:
+        BY_WEIGHT
+        BY_INPUT
+        BY_OUTPUT
+        BY_MATRIX
+
+    cdef enum:
+        LINEAR
+        MINIMAX_CONCAVE
+        SMOOTHLY_CLIPPED
+
+    cdef cppclass Groups:
+        int by
+        i64 n
+        const i64* of_row
+        const double* factors
+        const double* sizes
+
+    cdef cppclass GroupPenalty:
+        int shape
+        Groups groups
+        double strength
+        double gamma
+        double inner_l1
+
     cdef cppclass Elementwise:
         double l1
         double l2
@@ -52,6 +77,10 @@ cdef extern from "array_functions.hpp" namespace "sknormnet" nogil:
     void softmax[T](const T*, T*, i64, i64)
     void log_softmax[T](const T*, T*, i64, i64)
     bint all_finite[T](const T*, i64)
+    double group_value[T](const T*, i64, i64, const GroupPenalty&, T*)
+    void group_prox[T](T*, i64, i64, const GroupPenalty&, const T*, T*)
+    void group_subgradient[T](const T*, T*, i64, i64, const GroupPenalty&, T*)
+    void group_residual[T](const T*, const T*, T*, i64, i64, const GroupPenalty&, T*)
     double penalty_value[T](const T*, i64, double, double)
     void penalty_prox[T](const T*, T*, i64, double, double)
     void penalty_subgradient[T](const T*, T*, i64, double, double)

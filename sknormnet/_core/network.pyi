@@ -5,13 +5,18 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from sknormnet._core.losses import LossKernel
-from sknormnet._core.penalties import ElementwiseKernel
+from sknormnet._core.penalties import PenaltyKernel
 
 def aligned_empty(n: int, dtype: DTypeLike) -> np.ndarray: ...
 def gemm_seconds(layer_sizes: Sequence[int], batch_size: int, dtype: DTypeLike, repeats: int) -> float: ...
 
 class LayerPenalties:
-    def __init__(self, terms: Sequence[tuple[ElementwiseKernel, float, float]]) -> None: ...
+    def __init__(
+        self,
+        terms: Sequence[tuple[PenaltyKernel, float]],
+        shapes: Sequence[tuple[int, int]],
+        penalize_intercepts: bool,
+    ) -> None: ...
 
 class UpdateRule:
     first: np.ndarray

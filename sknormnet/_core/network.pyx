@@ -13,7 +13,7 @@ from scipy.linalg.cython_blas cimport dgemm, sgemm
 from sknormnet._core cimport kernels
 from sknormnet._core.kernels cimport i64
 from sknormnet._core.losses cimport CLossKernel, LossKernel
-from sknormnet._core.penalties cimport ElementwiseKernel
+from sknormnet._core.penalties cimport LayerPenalty, PenaltyKernel
 
 import threading
 
@@ -43,10 +43,6 @@ cdef extern from "network.hpp" namespace "sknormnet" nogil:
         ADAM
 
     ctypedef int (*Poll)() noexcept nogil
-
-    cdef cppclass LayerPenalty:
-        kernels.Elementwise weights
-        kernels.Elementwise intercepts
 
     cdef cppclass FeatureView:
         const void* values
@@ -125,31 +121,29 @@ def aligned_empty(i64 n, dtype):
 
 
 cdef class LayerPenalties:
-    """Elementwise penalties of every layer, strengths multiplied in.
+    """Penalties of every layer, strengths multiplied in.
 
     Parameters
     ----------
-    terms : list of (kernel, strength, intercept_strength)
-        One triple per weight matrix.
+    terms : list of (kernel, strength)
+        One pair per weight matrix.
+    shapes : list of (fan_in, fan_out)
+    penalize_intercepts : bool
+        Whether intercepts count as one more row of their matrix.
     """
 
     cdef vector[LayerPenalty] c
+    cdef list kept
 
-    def __init__(self, terms):
+    def __init__(self, terms, shapes, bint penalize_intercepts):
         cdef LayerPenalty layer
-        cdef ElementwiseKernel kernel
-        for kernel, strength, intercept_strength in terms:
+        cdef PenaltyKernel kernel
+        self.kept = []
+        for (kernel, strength), (fan_in, fan_out) in zip(terms, shapes, strict=True):
             if kernel is None:
                 raise TypeError("a penalty's kernel() must return a kernel, got None")
-            _fill(layer.weights, kernel, strength)
-            _fill(layer.intercepts, kernel, intercept_strength)
+            self.kept.append(kernel.fill(layer, fan_in, fan_out, strength, penalize_intercepts))
             self.c.push_back(layer)
-
-
-cdef void _fill(kernels.Elementwise& out, ElementwiseKernel kernel, double strength):
-    out.l1 = kernel.l1 * strength
-    out.l2 = kernel.l2 * strength
-    out.smooth = out.l1 == 0
 
 
 cdef class UpdateRule:

@@ -1,11 +1,34 @@
 import numpy as np
 
-class ElementwiseKernel:
-    l1: float
-    l2: float
-    smooth: bool
-    def __init__(self, *, l1: float, l2: float) -> None: ...
+SHAPES: dict[str, int]
+GROUPINGS: dict[str, int]
+
+class PenaltyKernel:
+    separable: bool
     def value(self, W: np.ndarray, strength: float) -> float: ...
     def prox(self, V: np.ndarray, step: float, strength: float) -> np.ndarray: ...
     def subgradient(self, W: np.ndarray, strength: float) -> np.ndarray: ...
     def residual(self, W: np.ndarray, gradient: np.ndarray, strength: float) -> np.ndarray: ...
+
+class ElementwiseKernel(PenaltyKernel):
+    l1: float
+    l2: float
+    def __init__(self, *, l1: float, l2: float) -> None: ...
+
+class GroupKernel(PenaltyKernel):
+    shape: str
+    by: str
+    outer: float
+    inner: float
+    gamma: float
+    groups: np.ndarray | None
+    def __init__(
+        self,
+        shape: str,
+        by: str,
+        *,
+        outer: float = 1.0,
+        inner: float = 0.0,
+        gamma: float = 0.0,
+        groups: np.ndarray | None = None,
+    ) -> None: ...

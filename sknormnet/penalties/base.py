@@ -17,6 +17,7 @@ class Penalty(BaseEstimator, ABC):
 
     name: ClassVar[str]
     smooth: bool
+    convex: ClassVar[bool] = False  # claimed, and checked by sknormnet.testing.check_penalty
 
     @abstractmethod
     def kernel(self) -> Any:

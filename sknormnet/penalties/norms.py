@@ -17,6 +17,7 @@ class NoPenalty(Penalty):
 
     name = "none"
     smooth = True
+    convex = True
 
     def kernel(self) -> ElementwiseKernel:
         return ElementwiseKernel(l1=0.0, l2=0.0)
@@ -39,6 +40,7 @@ class L2(Penalty):
 
     name = "l2"
     smooth = True
+    convex = True
 
     def kernel(self) -> ElementwiseKernel:
         return ElementwiseKernel(l1=0.0, l2=1.0)
@@ -61,6 +63,7 @@ class L1(Penalty):
 
     name = "l1"
     smooth = False
+    convex = True
 
     def kernel(self) -> ElementwiseKernel:
         return ElementwiseKernel(l1=1.0, l2=0.0)
@@ -87,6 +90,7 @@ class ElasticNet(Penalty):
     """
 
     name = "elasticnet"
+    convex = True
 
     def __init__(self, l1_ratio: float = 0.5):
         self.l1_ratio = l1_ratio

@@ -45,6 +45,26 @@ struct Elementwise {
     bool smooth;
 };
 
+enum GroupBy : int { BY_WEIGHT, BY_INPUT, BY_OUTPUT, BY_MATRIX };
+enum Shape : int { LINEAR, MINIMAX_CONCAVE, SMOOTHLY_CLIPPED, N_SHAPES };
+
+// How a matrix is cut into n groups: single weights, rows (joined where of_row names a row's group), columns, or all of
+// it. Of joined rows, factors multiply the groups' strengths, and sizes are the numbers of rows.
+struct Groups {
+    int by = BY_WEIGHT;
+    i64 n = 0;
+    const i64* of_row = nullptr;
+    const double* factors = nullptr;
+    const double* sizes = nullptr;
+};
+
+// Sum over groups of shape(norm) at strength, and inner_l1 times the sum of absolute values.
+struct GroupPenalty {
+    int shape = LINEAR;
+    Groups groups;
+    double strength = 0, gamma = 0, inner_l1 = 0;
+};
+
 struct SgdStep {
     double learning_rate, momentum;
     bool nesterov;
@@ -54,6 +74,14 @@ struct AdamStep {
     double rate;    // learning_rate * sqrt(1 - beta_2^t) / (1 - beta_1^t): multiplies the first moment
     double metric;  // learning_rate * sqrt(1 - beta_2^t): the prox's step times (sqrt(v) + epsilon)
     double beta_1, beta_2, epsilon;
+};
+
+template <class T> struct GroupFunctions {  // of a matrix of rows x columns; scratch and steps have an entry per group
+    double (*value)(const T* w, i64 rows, i64 columns, const GroupPenalty& penalty, T* scratch);
+    void (*prox)(T* w, i64 rows, i64 columns, const GroupPenalty& penalty, const T* steps, T* scratch);
+    void (*subgradient)(const T* w, T* out, i64 rows, i64 columns, const GroupPenalty& penalty, T* scratch);
+    void (*residual)(const T* w, const T* gradient, T* out, i64 rows, i64 columns, const GroupPenalty& penalty,
+                     T* scratch);
 };
 
 template <class T> struct KernelTable {
@@ -77,6 +105,15 @@ template <class T> struct KernelTable {
     double (*sgd)(T* w, const T* gradient, T* state, i64 n, const SgdStep& step, const Elementwise& penalty);
     double (*adam)(T* w, const T* gradient, T* first, T* second, i64 n, const AdamStep& step,
                    const Elementwise& penalty);
+
+    // The same step in three parts, for penalties of groups: z in place of the gradient with the steps of its prox, the
+    // prox, and z accepted.
+    void (*sgd_advance)(const T* w, T* gradient, const T* state, i64 rows, i64 columns, const Groups& groups,
+                        const SgdStep& step, T* steps);
+    void (*sgd_accept)(T* w, const T* z, T* state, i64 n, const SgdStep& step);
+    void (*adam_advance)(const T* w, T* gradient, T* first, T* second, i64 rows, i64 columns, const Groups& groups,
+                         const AdamStep& step, T* steps);
+    GroupFunctions<T> groups[N_SHAPES];
 
     double (*penalty_value)(const T* w, i64 n, double l1, double l2);
     void (*penalty_prox)(const T* v, T* out, i64 n, double l1, double l2);  // strengths times step

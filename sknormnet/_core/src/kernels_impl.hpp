@@ -293,6 +293,8 @@ double adam(T* SKNORMNET_RESTRICT w, const T* SKNORMNET_RESTRICT gradient, T* SK
     });
 }
 
+#include "groups_impl.hpp"
+
 template <class T> void penalty_prox(const T* v, T* out, i64 n, double l1, double l2) {
     const T threshold = static_cast<T>(l1), shrink = static_cast<T>(1 / (1 + l2));
 #pragma omp simd
@@ -399,6 +401,11 @@ template <class T> constexpr sknormnet::KernelTable<T> make_table() {
         log_softmax<T>,
         sgd<T>,
         adam<T>,
+        sgd_advance<T>,
+        sgd_accept<T>,
+        adam_advance<T>,
+        {make_group_functions<T, Linear<T>>(), make_group_functions<T, MinimaxConcave<T>>(),
+         make_group_functions<T, SmoothlyClipped<T>>()},
         penalty_value<T>,
         penalty_prox<T>,
         penalty_subgradient<T>,

@@ -22,6 +22,9 @@ using Poll = int (*)();  // non-zero: stop, an exception is set
 
 struct LayerPenalty {
     Elementwise weights, intercepts;
+    bool grouped = false;          // of the weights: `groups` counts instead
+    bool joins_intercepts = false;  // they are one more row of the grouped matrix
+    GroupPenalty groups;
 };
 
 struct LossKernel {
@@ -169,6 +172,7 @@ template <class T> class Network final : public NetworkBase {
         const Features<T> x(problem_.x, sizes_[0], table_);
         reserve(std::min(plan.n, plan.batch_size));
         if (layer_gradient_.data() == nullptr) layer_gradient_ = Buffer<T>(largest_layer_);
+        reserve_groups(plan.penalties);
         reserve_transposed();
         Rule<T> rule(plan.rule, static_cast<T*>(plan.first), static_cast<T*>(plan.second), plan.steps_done, table_);
         Clock clock(poll, operations_per_row() * plan.batch_size);
@@ -202,11 +206,18 @@ template <class T> class Network final : public NetworkBase {
 
     double penalty(const void* theta_, const LayerPenalty* penalties) override {
         const T* theta = static_cast<const T*>(theta_);
+        reserve_groups(penalties);
         double total = 0;
         for (i64 l = 0; l < n_layers_; ++l) {
             const T* w = theta + offsets_[l];
             const Elementwise &a = penalties[l].weights, &b = penalties[l].intercepts;
-            total += table_.penalty_value(w, weights_of(l), a.l1, a.l2);
+            if (penalties[l].grouped) {
+                const GroupPenalty& groups = penalties[l].groups;
+                total += table_.groups[groups.shape].value(w, grouped_rows(l, penalties[l]), sizes_[l + 1], groups,
+                                                           group_scratch_.data());
+            } else {
+                total += table_.penalty_value(w, weights_of(l), a.l1, a.l2);
+            }
             total += table_.penalty_value(w + weights_of(l), sizes_[l + 1], b.l1, b.l2);
         }
         return total;
@@ -278,6 +289,16 @@ template <class T> class Network final : public NetworkBase {
         has_transposed_ = true;
     }
 
+    void reserve_groups(const LayerPenalty* penalties) {
+        i64 most = 0;
+        for (i64 l = 0; l < n_layers_; ++l) most = std::max(most, penalties[l].grouped ? penalties[l].groups.groups.n : 0);
+        if (most <= reserved_groups_) return;
+        group_steps_ = Buffer<T>(most);
+        group_scratch_ = Buffer<T>(most);
+        reserved_groups_ = most;
+    }
+
+    i64 grouped_rows(i64 l, const LayerPenalty& penalty) const { return sizes_[l] + (penalty.joins_intercepts ? 1 : 0); }
     i64 weights_of(i64 l) const { return sizes_[l] * sizes_[l + 1]; }
     double operations_per_row() const { return 6.0 * static_cast<double>(n_parameters_) + 1; }
 
@@ -374,8 +395,15 @@ template <class T> class Network final : public NetworkBase {
         }
     }
 
-    double update_layer(T* theta, const T* gradient, i64 l, const Rule<T>& rule, const LayerPenalty& penalty) const {
+    double update_layer(T* theta, T* gradient, i64 l, const Rule<T>& rule, const LayerPenalty& penalty) {
         const i64 weights = weights_of(l), intercepts = sizes_[l + 1];
+        if (penalty.grouped) {
+            const double cost =
+                rule.update_groups(theta, gradient, offsets_[l], grouped_rows(l, penalty), intercepts, penalty.groups,
+                                   group_steps_.data(), group_scratch_.data());
+            if (penalty.joins_intercepts) return cost;
+            return cost + rule.update(theta, gradient + weights, offsets_[l] + weights, intercepts, penalty.intercepts);
+        }
         return rule.update(theta, gradient, offsets_[l], weights, penalty.weights) +
                rule.update(theta, gradient + weights, offsets_[l] + weights, intercepts, penalty.intercepts);
     }
@@ -391,7 +419,8 @@ template <class T> class Network final : public NetworkBase {
     std::vector<const T*> weights_, intercepts_;  // of the layers, wherever they lie
     std::vector<Buffer<T>> outputs_;  // activations of each layer; the last holds raw
     Buffer<T> deltas_[2], bias_sums_[2], y_, weight_, gathered_, layer_gradient_;
-    i64 gathered_rows_ = 0;
+    Buffer<T> group_steps_, group_scratch_;
+    i64 gathered_rows_ = 0, reserved_groups_ = 0;
     bool has_transposed_ = false;
     const T* input_ = nullptr;
     i64 input_stride_ = 0;

@@ -42,6 +42,25 @@ template <class T> class Rule {
         return table_->adam(theta + offset, gradient, first_ + offset, second_ + offset, n, adam_, penalty);
     }
 
+    // For penalties of groups of a matrix: the step without the penalty, which overwrites the gradient, then the prox.
+    double update_groups(T* theta, T* gradient, i64 offset, i64 rows, i64 columns, const GroupPenalty& penalty,
+                         T* steps, T* scratch) const {
+        const GroupFunctions<T>& functions = table_->groups[penalty.shape];
+        T* w = theta + offset;
+        const double cost = functions.value(w, rows, columns, penalty, scratch);
+        if (p_.kind == SGD) {
+            table_->sgd_advance(w, gradient, first_ + offset, rows, columns, penalty.groups, sgd_, steps);
+            functions.prox(gradient, rows, columns, penalty, steps, scratch);
+            table_->sgd_accept(w, gradient, first_ + offset, rows * columns, sgd_);
+        } else {
+            table_->adam_advance(w, gradient, first_ + offset, second_ + offset, rows, columns, penalty.groups, adam_,
+                                 steps);
+            functions.prox(gradient, rows, columns, penalty, steps, scratch);
+            std::copy_n(gradient, rows * columns, w);
+        }
+        return cost;
+    }
+
   private:
     RuleParameters p_;
     T *first_, *second_;
