@@ -50,9 +50,7 @@ class Objective:
         self._network.bind(X, y, sample_weight, self._loss_kernel, named)
         self._penalties = plan.layer_penalties()
         self._weight_slices = plan.weight_slices()
-        terms = [
-            (s, shape, term.penalty, term.strength) for s, shape, term in plan.penalized() if term.strength > 0
-        ]
+        terms = [(s, shape, term.penalty, term.strength) for s, shape, term in plan.penalized() if term.strength > 0]
         self._smooth_terms = [term for term in terms if term[2].smooth]
         self._proximal_terms = [term for term in terms if not term[2].smooth]
 
@@ -97,7 +95,9 @@ class Objective:
 
     def smooth_penalty(self, theta: np.ndarray) -> float:
         """Value of the smooth penalty terms."""
-        return sum(penalty.value(theta[s].reshape(shape), strength) for s, shape, penalty, strength in self._smooth_terms)
+        return sum(
+            penalty.value(theta[s].reshape(shape), strength) for s, shape, penalty, strength in self._smooth_terms
+        )
 
     def prox(self, theta: np.ndarray, step: float) -> None:
         """theta <- argmin_u 0.5*||u - theta||^2 + step * (the non-smooth penalty terms of u)."""

@@ -141,6 +141,10 @@ cdef class GroupKernel(PenaltyKernel):
 
     cdef object fill(self, LayerPenalty& layer, i64 fan_in, i64 fan_out, double strength, bint penalize_intercepts):
         layout = self.layout(fan_in + penalize_intercepts, fan_out)
+        if self.shape == "linear" and layout[0] == (fan_in + penalize_intercepts) * fan_out:
+            # Every group is a single weight, whose norm is its size: L1, whose step is faster.
+            l1 = ElementwiseKernel(l1=self.outer + self.inner, l2=0)
+            return (<ElementwiseKernel> l1).fill(layer, fan_in, fan_out, strength, penalize_intercepts)
         _fill_elementwise(layer.weights, 0, 0)
         _fill_elementwise(layer.intercepts, 0, 0)
         layer.grouped = strength > 0

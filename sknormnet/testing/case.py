@@ -16,7 +16,7 @@ class Case:
 
     def check_close(self, got: Any, expected: Any, tolerance: float, text: str) -> None:
         """Entry by entry, relative to the larger of 1 and the expected size; NaN is close to nothing."""
-        got, expected = np.asarray(got), np.asarray(expected)
+        got, expected = np.broadcast_arrays(got, expected)
         far = ~(np.abs(got - expected) <= tolerance * np.maximum(1, np.abs(expected)))
         if far.any():
             self.fail(f"{text}: {got[far].flat[0]!s} where {expected[far].flat[0]!s} is expected")

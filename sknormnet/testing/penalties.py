@@ -174,7 +174,7 @@ def _check_value(case: _Case) -> None:
         W, V = case.draw(scale), case.draw(scale)
         case.check_close(case.value(W, 0.0), 0, 0, "the value at strength 0")
         case.check_close(case.subgradient(W, 0.0), 0, 0, "the subgradient at strength 0")
-        case.check_close(case.prox(W, 0.7, 0.0), W, 0, "the prox at strength 0 is not the identity")
+        case.check_close(case.prox(W, 0.7, 0.0), W, ROUNDING, "the prox at strength 0 is not the identity")
         case.check_close(case.residual(W, V, 0.0), np.abs(V), 0, "the residual at strength 0 is not |gradient|")
 
 
@@ -233,6 +233,18 @@ def _check_smooth(case: _Case) -> None:
         case.check_close(one_sided, expected, 1e-4, "claims to be smooth, but has a kink where weights are 0")
 
 
+def _check_convex(case: _Case) -> None:
+    for _ in range(20) if case.convex else ():
+        step, strength = 10.0 ** case.rng.uniform(-6, 6), case.draw_strength()
+        A, B = (case.draw(10.0 ** case.rng.uniform(-0.5, 1) * strength * max(step, 1)) for _ in range(2))
+        chord = (case.value(A, strength) + case.value(B, strength)) / 2
+        if not case.value((A + B) / 2, strength) <= chord * (1 + ROUNDING):
+            case.fail("claims to be convex, but between two points it lies above their chord")
+        D = case.prox(A, step, strength) - case.prox(B, step, strength)
+        if not np.sum(D**2) <= np.sum(D * (A - B)) + ROUNDING * np.sum(A**2 + B**2):
+            case.fail("claims to be convex, but its prox is not firmly non-expansive")
+
+
 def _check_prox(case: _Case) -> None:
     """The global minimum; where it is convex, by the three-point inequality, which holds for no other point."""
     for V, step, strength in case.draw_problems(30):
@@ -263,18 +275,6 @@ def _candidates(case: _Case, V: np.ndarray, P: np.ndarray) -> Iterator[np.ndarra
         for k in case.rng.permutation(len(masks))[:MOST_BLOCKS]:
             for share in (0.0, 0.3, 0.7, 1.0):
                 yield np.where(masks[k], share * V, P)
-
-
-def _check_convex(case: _Case) -> None:
-    for _ in range(20) if case.convex else ():
-        step, strength = 10.0 ** case.rng.uniform(-6, 6), case.draw_strength()
-        A, B = (case.draw(10.0 ** case.rng.uniform(-0.5, 1) * strength * max(step, 1)) for _ in range(2))
-        chord = (case.value(A, strength) + case.value(B, strength)) / 2
-        if not case.value((A + B) / 2, strength) <= chord * (1 + ROUNDING):
-            case.fail("claims to be convex, but between two points it lies above their chord")
-        D = case.prox(A, step, strength) - case.prox(B, step, strength)
-        if not np.sum(D**2) <= np.sum(D * (A - B)) + ROUNDING * np.sum(A**2 + B**2):
-            case.fail("claims to be convex, but its prox is not firmly non-expansive")
 
 
 def _check_residual(case: _Case) -> None:
@@ -363,8 +363,8 @@ CHECKS = (
     _check_subgradient,
     _check_smallest_subgradient,
     _check_smooth,
-    _check_prox,
     _check_convex,
+    _check_prox,
     _check_residual,
     _check_extremes,
     _check_float32,

@@ -1,69 +1,249 @@
-"""The conformance suite of penalties, over the registry: a new penalty inherits it."""
+"""Penalties over the registry and over groupings, against plain definitions, closed forms and SciPy."""
 
+import inspect
 import pickle
 
 import numpy as np
+import oracles
 import pytest
+import scipy.integrate
+import scipy.optimize
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
-from sknormnet.penalties import PENALTIES, ElasticNet
+from sknormnet.penalties import (
+    L1,
+    L2,
+    MCP,
+    PENALTIES,
+    SCAD,
+    ElasticNet,
+    GroupLasso,
+    L2Norm,
+    NoPenalty,
+    SparseGroupLasso,
+)
+from sknormnet.testing import check_penalty
 
-ALL = [cls() for cls in PENALTIES.values()] + [ElasticNet(0.0), ElasticNet(0.9), ElasticNet(1.0)]
-FORMULAS = {
-    "none": lambda W, p: 0.0,
-    "l2": lambda W, p: 0.5 * (W**2).sum(),
-    "l1": lambda W, p: np.abs(W).sum(),
-    "elasticnet": lambda W, p: p.l1_ratio * np.abs(W).sum() + (1 - p.l1_ratio) * 0.5 * (W**2).sum(),
+
+def pairs(n_rows):
+    """Numbers that join two neighbouring rows, in no order, one number left out."""
+    return 2 * (np.arange(n_rows)[::-1] // 2)
+
+
+# Functions of the number of rows, which `groups` must fit.
+MAKE = {name: lambda n, cls=cls: cls() for name, cls in PENALTIES.items()} | {
+    "ElasticNet(0)": lambda n: ElasticNet(0.0),
+    "ElasticNet(0.9)": lambda n: ElasticNet(0.9),
+    "ElasticNet(1)": lambda n: ElasticNet(1.0),
+    "GroupLasso(output)": lambda n: GroupLasso(by="output"),
+    "GroupLasso(groups)": lambda n: GroupLasso(groups=pairs(n)),
+    "SparseGroupLasso(0)": lambda n: SparseGroupLasso(l1_ratio=0.0),
+    "SparseGroupLasso(1)": lambda n: SparseGroupLasso(l1_ratio=1.0),
+    "SparseGroupLasso(0.8, output)": lambda n: SparseGroupLasso(l1_ratio=0.8, by="output"),
+    "SparseGroupLasso(0.2, groups)": lambda n: SparseGroupLasso(l1_ratio=0.2, groups=pairs(n)),
 }
-everyone = pytest.mark.parametrize("penalty", ALL, ids=repr)
+CONCAVE = {
+    f"{cls.__name__}({gamma}, {by})": lambda n, cls=cls, gamma=gamma, by=by: cls(gamma=gamma, by=by)
+    for cls, gammas in ((MCP, (1.01, 3.0)), (SCAD, (2.01, 3.7)))
+    for gamma in gammas
+    for by in ("weight", "input", "output", "matrix")
+}
+MAKE |= CONCAVE
+everyone = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
+convex_ones = [pytest.param(make, id=name) for name, make in MAKE.items() if make(2).convex]
+concave_ones = pytest.mark.parametrize("make", CONCAVE.values(), ids=CONCAVE)
+both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
 def sparse_matrix(rng, shape=(7, 5), scale=1.0):
+    """Single zeros, a row of zeros and a column of zeros where there are several."""
     W = rng.normal(scale=scale, size=shape)
     W[rng.random(shape) < 0.3] = 0.0
+    W[1:2], W[:, 2:3] = 0.0, 0.0
     return W
 
 
+def value(penalty, W, strength):
+    return oracles.PENALTIES[penalty.name](W, strength, **penalty.get_params())
+
+
+def block_soft_threshold(V, threshold, axis=None):
+    norms = np.linalg.norm(V, axis=axis, keepdims=True)
+    return np.where(norms > threshold, V * (1 - threshold / np.where(norms > 0, norms, 1)), 0)
+
+
+def soft_threshold(V, threshold):
+    return np.sign(V) * np.maximum(np.abs(V) - threshold, 0)
+
+
 @everyone
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_value(penalty, dtype):
+@pytest.mark.parametrize("shape", [(4, 3), (1, 1), (1, 6), (6, 1), (5, 3)])
+def test_conforms(make, shape):
+    check_penalty(make(shape[0]), shape=shape)
+
+
+@everyone
+@both_dtypes
+def test_value(make, dtype):
     rng = np.random.default_rng(0)
-    for shape in [(7, 5), (40, 60), (1, 1)]:
-        W = sparse_matrix(rng, shape).astype(dtype)
-        expected = 0.3 * FORMULAS[penalty.name](W.astype(np.float64), penalty)
-        assert penalty.value(W, 0.3) == pytest.approx(expected, rel=1e-5 if dtype == np.float32 else 1e-13)
+    for shape in [(7, 5), (40, 60), (1, 1), (1, 9), (9, 1)]:
+        W, penalty = sparse_matrix(rng, shape).astype(dtype), make(shape[0])
+        for strength in (0.3, 1.7):
+            expected = value(penalty, W.astype(np.float64), strength)
+            assert penalty.value(W, strength) == pytest.approx(expected, rel=1e-5 if dtype == np.float32 else 1e-13)
 
 
-@everyone
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_prox_by_the_three_point_inequality(penalty, dtype):
+@pytest.mark.parametrize("gamma", [2.5, 3.7])
+def test_definitions_are_the_integrals_of_the_published_slopes(gamma):
+    """Zhang (2010); Fan and Li (2001)."""
+    strength = 0.8
+    slopes = {
+        oracles.mcp: lambda t: max(0, strength - t / gamma),
+        oracles.scad: lambda t: strength if t <= strength else max(0, gamma * strength - t) / (gamma - 1),
+    }
+    for shape, slope in slopes.items():
+        for t in (0.0, 0.3, 0.8, 1.5, 2.9, 10.0):
+            integral, _ = scipy.integrate.quad(slope, 0, t, points=[p for p in (strength, gamma * strength) if p < t])
+            assert shape(t, strength, gamma) == pytest.approx(integral, abs=1e-10)
+
+
+@pytest.mark.parametrize("make", convex_ones)
+@both_dtypes
+def test_prox_by_the_three_point_inequality(make, dtype):
     """h(p) + |p - v|^2/2 <= h(z) + |z - v|^2/2 - |z - p|^2/2 for every z, which holds for no other p."""
     rng = np.random.default_rng(1)
-    eps = np.finfo(dtype).eps
+    eps, penalty = np.finfo(dtype).eps, make(3)
     for _ in range(1000):
         step, strength = 10.0 ** rng.uniform(-6, 4), 10.0 ** rng.uniform(-3, 2)
-        v, z = sparse_matrix(rng, (2, 3)).astype(dtype), sparse_matrix(rng, (2, 3))
+        v, z = rng.normal(size=(3, 2)).astype(dtype), rng.normal(size=(3, 2))
         p = penalty.prox(v, step, strength).astype(np.float64)
         assert np.isfinite(p).all()
-        h = lambda W, s=step * strength: s * FORMULAS[penalty.name](W, penalty)  # noqa: E731
-        left = h(p) + 0.5 * ((p - v) ** 2).sum()
-        right = h(z) + 0.5 * ((z - v) ** 2).sum() - 0.5 * ((z - p) ** 2).sum()
-        assert left <= right + 100 * eps * (1 + abs(h(z)) + abs(h(p)))
+        h_p, h_z = (step * value(penalty, W, strength) for W in (p, z))
+        left = h_p + 0.5 * ((p - v) ** 2).sum()
+        right = h_z + 0.5 * ((z - v) ** 2).sum() - 0.5 * ((z - p) ** 2).sum()
+        assert left <= right + 100 * eps * (1 + abs(h_z) + abs(h_p))
 
 
-@everyone
-def test_prox_is_firmly_non_expansive(penalty):
-    rng = np.random.default_rng(2)
-    for _ in range(100):
-        a, b = sparse_matrix(rng), sparse_matrix(rng)
-        p, q = penalty.prox(a, 0.7, 1.3), penalty.prox(b, 0.7, 1.3)
-        assert ((p - q) ** 2).sum() <= ((p - q) * (a - b)).sum() + 1e-12
+# Below and above gamma and gamma - 1, where the scalar problem stops being convex.
+STEPS = (1e-6, 0.1, 0.99, 1.0, 1.02, 1.5, 2.0, 2.69, 2.71, 2.99, 3.01, 3.69, 3.71, 10.0, 1e4)
 
 
-@everyone
-def test_subgradient_and_residual(penalty):
+@concave_ones
+@pytest.mark.parametrize("step", STEPS)
+def test_prox_of_a_concave_shape_is_the_global_minimum(make, step):
+    """No point of a fine grid of group norms is better, and the direction of a group stays."""
     rng = np.random.default_rng(3)
-    W = sparse_matrix(rng)
+    penalty = make(3)
+    shape = {"mcp": oracles.mcp, "scad": oracles.scad}[penalty.name]
+    for _ in range(20):
+        strength = 10.0 ** rng.uniform(-1, 1)
+        V = rng.normal(size=(3, 2)) * strength * max(step, np.sqrt(step), 1) * rng.choice([0.3, 1.0, 3.0])
+        P = penalty.prox(V, step, strength)
+        before, after = (oracles.group_norms(W, penalty.by) for W in (V, P))
+        for t, u in zip(before, after, strict=True):
+            grid = np.append(np.linspace(0, t, 2001), u)
+            minimised = (grid - t) ** 2 / 2 + step * shape(grid, strength, penalty.gamma)
+            assert minimised[-1] <= minimised.min() + 1e-13 * t**2
+        total = lambda W: ((W - V) ** 2).sum() / 2 + step * value(penalty, W, strength)  # noqa: B023, E731
+        radial = np.sum((before - after) ** 2) / 2 + step * shape(after, strength, penalty.gamma).sum()
+        assert total(P) == pytest.approx(radial, rel=1e-10)
+
+
+@everyone
+def test_prox_by_scipy(make):
+    """A search without derivatives, from several starts, finds nothing better."""
+    rng = np.random.default_rng(4)
+    penalty = make(2)
+    for step, scale in [(0.5, 1.0), (1.5, 1.5), (6.0, 4.0)]:
+        V = scale * rng.normal(size=(2, 1))
+        f = lambda w: ((w - V.ravel()) ** 2).sum() / 2 + step * value(penalty, w.reshape(2, 1), 0.6)  # noqa: B023, E731
+        starts = [V.ravel(), 0 * V.ravel(), V.ravel() * [1, 0], V.ravel() * [0, 1], V.ravel() / 2]
+        options = dict(xatol=1e-10, fatol=1e-14, maxiter=2000)
+        found = min(
+            (scipy.optimize.minimize(f, w, method="Nelder-Mead", options=options) for w in starts),
+            key=lambda result: result.fun,
+        )
+        P = penalty.prox(V, step, 0.6)
+        assert f(P.ravel()) <= found.fun + 1e-12
+        if penalty.convex:
+            assert_allclose(P.ravel(), found.x, rtol=0, atol=1e-5)  # a search resolves the square root of rounding
+
+
+@pytest.mark.parametrize("step, strength", [(0.3, 0.7), (2.0, 1.0), (1e-3, 5.0)])
+def test_block_soft_threshold(step, strength):
+    V = sparse_matrix(np.random.default_rng(5))
+    s = step * strength
+    assert_allclose(GroupLasso().prox(V, step, strength), block_soft_threshold(V, s, axis=1), atol=1e-14)
+    assert_allclose(GroupLasso(by="output").prox(V, step, strength), block_soft_threshold(V, s, axis=0), atol=1e-14)
+    assert_allclose(L2Norm().prox(V, step, strength), block_soft_threshold(V, s), atol=1e-14)
+    joined = GroupLasso(groups=[4, 0, 4, 0, 0, 9, 1]).prox(V, step, strength)
+    for rows in ([0, 2], [1, 3, 4], [5], [6]):
+        assert_allclose(joined[rows], block_soft_threshold(V[rows], s * np.sqrt(len(rows))), atol=1e-14)
+
+
+@pytest.mark.parametrize("by, axis", [("input", 1), ("output", 0)])
+def test_sparse_group_lasso_thresholds_weights_before_groups(by, axis):
+    V = sparse_matrix(np.random.default_rng(6))
+    penalty, step = SparseGroupLasso(l1_ratio=0.4, by=by), 0.9
+    right = block_soft_threshold(soft_threshold(V, 0.4 * step), 0.6 * step, axis)
+    wrong = soft_threshold(block_soft_threshold(V, 0.6 * step, axis), 0.4 * step)
+    assert_allclose(penalty.prox(V, step, 1.0), right, atol=1e-14)
+    assert np.abs(right - wrong).max() > 0.01
+    minimised = [((P - V) ** 2).sum() / 2 + step * value(penalty, P, 1.0) for P in (right, wrong)]
+    assert minimised[0] < minimised[1] - 1e-3
+
+
+def test_closed_forms_of_concave_shapes():
+    """Firm thresholding below the knee's curvature, hard thresholding above; for SCAD, Fan and Li (2001) at step 1."""
+    V, lam = np.linspace(-9, 9, 721)[:, np.newaxis], 1.3
+    firm = np.where(np.abs(V) <= 3 * lam, soft_threshold(V, lam) / (1 - 1 / 3), V)
+    assert_allclose(MCP(gamma=3.0).prox(V, 1.0, lam), firm, atol=1e-14)
+    threshold = lam * np.sqrt(3 * 5)
+    assert np.abs(np.abs(V) - threshold).min() > 1e-6
+    assert_allclose(MCP(gamma=3.0).prox(V, 5.0, lam), np.where(np.abs(V) > threshold, V, 0), atol=1e-14)
+    a = 3.7
+    middle = np.sign(V) * ((a - 1) * np.abs(V) - a * lam) / (a - 2)
+    scad = np.where(np.abs(V) <= 2 * lam, soft_threshold(V, lam), np.where(np.abs(V) <= a * lam, middle, V))
+    assert_allclose(SCAD(gamma=a).prox(V, 1.0, lam), scad, atol=1e-14)
+
+
+SAME = {
+    "all of the mixture is L1": (SparseGroupLasso(l1_ratio=1.0), L1(), 1.0),
+    "all of the mixture is by rows": (SparseGroupLasso(l1_ratio=0.0), GroupLasso(), 1.0),
+    "all of the mixture is by columns": (SparseGroupLasso(0.0, by="output"), GroupLasso(by="output"), 1.0),
+    "rows with numbers of their own": (GroupLasso(groups=[7, 3, 5, 1]), GroupLasso(), 1.0),
+    "all rows joined": (GroupLasso(groups=[2, 2, 2, 2]), L2Norm(), 2.0),
+    "a late knee": (MCP(gamma=1e12), L1(), 1.0),
+    "a late knee by rows": (SCAD(gamma=1e12, by="input"), GroupLasso(), 1.0),
+    "a late knee of the matrix": (MCP(gamma=1e12, by="matrix"), L2Norm(), 1.0),
+}
+
+
+@pytest.mark.parametrize("one, other, factor", SAME.values(), ids=SAME)
+def test_the_same_penalty_in_other_words(one, other, factor):
+    rng = np.random.default_rng(7)
+    V, G = sparse_matrix(rng, (4, 3)), rng.normal(size=(4, 3))
+    assert one.value(V, 0.6) == pytest.approx(other.value(V, 0.6 * factor), rel=1e-10)
+    assert_allclose(one.prox(V, 0.5, 0.6), other.prox(V, 0.5, 0.6 * factor), atol=1e-10)
+    assert_allclose(one.subgradient(V, 0.6), other.subgradient(V, 0.6 * factor), atol=1e-10)
+    assert_allclose(one.residual(V, G, 0.6), other.residual(V, G, 0.6 * factor), atol=1e-10)
+
+
+@pytest.mark.parametrize("cls", [GroupLasso, SparseGroupLasso, MCP, SCAD])
+def test_columns_are_rows_of_the_transpose(cls):
+    rng = np.random.default_rng(8)
+    V, G, rows, columns = sparse_matrix(rng), rng.normal(size=(7, 5)), cls(by="input"), cls(by="output")
+    assert columns.value(V, 0.6) == pytest.approx(rows.value(V.T, 0.6), rel=1e-14)
+    assert_allclose(columns.prox(V, 0.5, 0.6), rows.prox(V.T, 0.5, 0.6).T, atol=1e-15)
+    assert_allclose(columns.subgradient(V, 0.6), rows.subgradient(V.T, 0.6).T, atol=1e-15)
+    assert_allclose(columns.residual(V, G, 0.6), rows.residual(V.T, G.T, 0.6).T, atol=1e-15)
+
+
+@everyone
+def test_subgradient_and_residual(make):
+    rng = np.random.default_rng(9)
+    W, penalty = sparse_matrix(rng), make(7)
     g = penalty.subgradient(W, 0.4)
     h = 1e-6
     for i, j in np.ndindex(W.shape):
@@ -71,48 +251,194 @@ def test_subgradient_and_residual(penalty):
             up, down = W.copy(), W.copy()
             up[i, j] += h
             down[i, j] -= h
-            assert g[i, j] == pytest.approx((penalty.value(up, 0.4) - penalty.value(down, 0.4)) / (2 * h), abs=1e-8)
+            difference = (value(penalty, up, 0.4) - value(penalty, down, 0.4)) / (2 * h)
+            assert g[i, j] == pytest.approx(difference, abs=1e-8)
         else:
             assert g[i, j] == 0
-    np.testing.assert_allclose(penalty.residual(W, -g, 0.4), 0, atol=1e-15)
+    assert_allclose(penalty.residual(W, -g, 0.4), 0, atol=1e-15)
     # p = prox(v) is optimal for |. - v|^2/2 + strength*Omega: the residual at p with gradient p - v is zero.
-    v = rng.normal(size=(6, 6))
+    v = rng.normal(size=(7, 6))
     p = penalty.prox(v, 1.0, 0.4)
-    np.testing.assert_allclose(penalty.residual(p, p - v, 0.4), 0, atol=1e-14)
+    assert_allclose(penalty.residual(p, p - v, 0.4), 0, atol=1e-14)
     assert penalty.residual(W, rng.normal(size=W.shape) + 10, 0.4).min() > 1
 
 
-@everyone
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("size", [0.3, 1.0, 3.0])
+def test_residual_of_a_zero_group_by_scipy(l1_ratio, size):
+    """The distance of -gradient to l1_ratio * box + (1 - l1_ratio) * ball, found by SciPy."""
+    strength, G = 0.8, size * np.random.default_rng(10).normal(size=3)
+
+    def distance(x):
+        return np.sum((G + strength * (l1_ratio * x[:3] + (1 - l1_ratio) * x[3:])) ** 2)
+
+    ball = {"type": "ineq", "fun": lambda x: 1 - np.sum(x[3:] ** 2)}
+    bounds = [(-1, 1)] * 3 + [(None, None)] * 3
+    options = {"ftol": 1e-14, "maxiter": 500}
+    found = scipy.optimize.minimize(
+        distance, np.full(6, 0.1), method="SLSQP", bounds=bounds, constraints=ball, options=options
+    )
+    residual = SparseGroupLasso(l1_ratio=l1_ratio).residual(np.zeros((1, 3)), G[np.newaxis], strength)
+    assert np.sum(residual**2) == pytest.approx(found.fun, abs=1e-6)
+
+
+def test_residual_of_groups():
+    """Its norm over a group is the group's distance; at zero that is what the gradient has above the threshold."""
+    G = np.random.default_rng(11).normal(size=(5, 3))
+    zero, norms = np.zeros((5, 3)), np.linalg.norm(G, axis=1)
+    residual = GroupLasso().residual(zero, G, 1.5)
+    assert_allclose(np.linalg.norm(residual, axis=1), np.maximum(norms - 1.5, 0), atol=1e-14)
+    residual = GroupLasso(groups=[0, 0, 0, 1, 2]).residual(zero, G, 0.9)
+    joined = max(0, np.linalg.norm(G[:3]) - 0.9 * np.sqrt(3))
+    assert np.linalg.norm(residual[:3]) == pytest.approx(joined)
+    assert_allclose(np.linalg.norm(residual[3:], axis=1), np.maximum(norms[3:] - 0.9, 0), atol=1e-14)
+    residual = L2Norm().residual(zero, G, 1.5)
+    assert np.linalg.norm(residual) == pytest.approx(np.linalg.norm(G) - 1.5)
+    residual = MCP(by="output").residual(zero, G, 1.5)
+    assert_allclose(np.linalg.norm(residual, axis=0), np.maximum(np.linalg.norm(G, axis=0) - 1.5, 0), atol=1e-14)
+
+
+SINGLE = [L1(), ElasticNet(0.9), SparseGroupLasso(0.8), GroupLasso("output"), MCP(), SCAD(), MCP(by="output")]
+JOINT = [L2(), NoPenalty(), ElasticNet(0.3), GroupLasso(), SparseGroupLasso(0.3), L2Norm(), SCAD(by="matrix")]
+
+
+@pytest.mark.parametrize("penalty", SINGLE + JOINT, ids=repr)
 def test_thresholds_to_exact_zeros(penalty):
-    V = np.array([[0.3, -0.3, 2.0, -0.0]])
-    zeros = penalty.prox(V, 1.0, 0.5) == 0.0
-    l1 = {"l1": 0.5, "elasticnet": 0.5 * getattr(penalty, "l1_ratio", 0)}.get(penalty.name, 0.0)
-    assert zeros.tolist() == [[l1 >= 0.3, l1 >= 0.3, False, True]]
-    assert penalty.smooth == (l1 == 0)
+    zeros = penalty.prox(np.array([[0.3, -0.3, 2.0, -0.0]]), 1.0, 0.5) == 0.0
+    assert zeros.tolist() == [[penalty in SINGLE, penalty in SINGLE, False, True]]
 
 
 @everyone
-def test_nan_is_not_hidden(penalty):
-    assert np.isnan(penalty.prox(np.array([np.nan, 1.0]), 0.1, 0.1)).tolist() == [True, False]
+def test_smooth_or_zeros(make):
+    P = make(1).prox(np.full((1, 4), 0.1), 1.0, 0.5)
+    assert P.any() == make(1).smooth
 
 
 @everyone
-def test_read_only_and_non_contiguous(penalty):
-    W = np.asfortranarray(sparse_matrix(np.random.default_rng(4)))
+@both_dtypes
+def test_zero_groups(make, dtype):
+    W = sparse_matrix(np.random.default_rng(12)).astype(dtype)
+    W[:2] = 0.0
+    penalty = make(7)
+    with np.errstate(all="raise"):
+        for result in (penalty.prox(W, 0.1, 0.2), penalty.subgradient(W, 0.2)):
+            assert result.dtype == dtype
+            assert np.isfinite(result).all()
+            assert_array_equal(result[W == 0], 0)
+        assert_array_equal(penalty.prox(0 * W, 1e9, 1.0), 0)
+        assert_array_equal(penalty.residual(0 * W, 0 * W, 1.0), 0)
+        assert penalty.value(0 * W, 1.0) == 0.0
+
+
+@everyone
+@pytest.mark.parametrize(
+    "dtype, size", [(np.float64, 1e200), (np.float64, 1e-200), (np.float32, 1e30), (np.float32, 1e-30)]
+)
+def test_extreme_sizes(make, dtype, size):
+    """What is positively homogeneous gives the same at every size, where squares overflow or underflow."""
+    penalty = make(7)
+    V = sparse_matrix(np.random.default_rng(13))
+    huge = (size * V).astype(dtype)
+    results = (
+        penalty.prox(huge, 0.5, 1.0),
+        penalty.subgradient(huge, 1.0),
+        penalty.residual(huge, np.ones_like(huge), 1.0),
+    )
+    for result in results:
+        assert np.isfinite(result).all()
+    if penalty.name in ("l1", "group_lasso", "sparse_group_lasso", "l2_norm"):
+        rtol = 1e-5 if dtype == np.float32 else 1e-12
+        P = penalty.prox(huge, 0.5 * size, 1.0).astype(np.float64) / size
+        assert_allclose(P, penalty.prox(V, 0.5, 1.0), rtol=rtol, atol=rtol)
+        assert_allclose(penalty.subgradient(huge, 1.0), penalty.subgradient(V, 1.0), rtol=rtol, atol=rtol)
+        if dtype == np.float64:
+            assert penalty.value(huge, 1.0) == pytest.approx(size * penalty.value(V, 1.0), rel=rtol)
+    elif penalty.name in ("mcp", "scad"):
+        assert_array_equal(results[0], huge if size > 1 else 0 * huge)
+
+
+@everyone
+def test_nan_is_not_hidden(make):
+    """It spreads over its group and no further."""
+    P = make(2).prox(np.array([[np.nan, 1.0], [2.0, 3.0]]), 0.1, 0.1)
+    assert np.isnan(P[0, 0])
+    if getattr(make(2), "by", "weight") == "weight" and make(2).name != "l2_norm":
+        assert np.isfinite(P).tolist() == [[False, True], [True, True]]
+
+
+@everyone
+def test_read_only_and_non_contiguous(make):
+    W = np.asfortranarray(sparse_matrix(np.random.default_rng(15)))
     W.setflags(write=False)
-    np.testing.assert_array_equal(penalty.prox(W, 0.1, 1.0), penalty.prox(W.copy(order="C"), 0.1, 1.0))
-    np.testing.assert_array_equal(penalty.subgradient(W.T, 1.0), penalty.subgradient(W, 1.0).T)
+    penalty, C = make(7), W.copy(order="C")
+    assert_array_equal(penalty.prox(W, 0.1, 1.0), penalty.prox(C, 0.1, 1.0))
+    assert_array_equal(penalty.subgradient(W, 1.0), penalty.subgradient(C, 1.0))
+    assert penalty.value(W, 1.0) == penalty.value(C, 1.0)
+    assert_array_equal(make(5).prox(W.T, 0.1, 1.0), make(5).prox(C.T.copy(), 0.1, 1.0))
 
 
 @everyone
-def test_parameters(penalty):
-    assert clone(penalty).get_params() == penalty.get_params()
+def test_parameters(make):
+    penalty, W = make(7), sparse_matrix(np.random.default_rng(16))
+    assert repr(clone(penalty)) == repr(penalty)
     assert repr(pickle.loads(pickle.dumps(penalty))) == repr(penalty)
-    kernel = penalty.kernel()
-    copy = pickle.loads(pickle.dumps(kernel))
-    assert (copy.l1, copy.l2) == (kernel.l1, kernel.l2)
+    assert pickle.loads(pickle.dumps(penalty.kernel())).value(W, 0.3) == penalty.value(W, 0.3)
 
 
-def test_bad_ratio():
-    with pytest.raises(ValueError, match=r"l1_ratio of ElasticNet must lie in \[0, 1\]"):
-        ElasticNet(1.5).value(np.ones((1, 1)), 1.0)
+def test_registry():
+    assert {name: cls.name for name, cls in PENALTIES.items()} == {name: name for name in PENALTIES}
+    grouped = {"group_lasso": GroupLasso, "sparse_group_lasso": SparseGroupLasso, "l2_norm": L2Norm}
+    single = {"none": NoPenalty, "l2": L2, "l1": L1, "elasticnet": ElasticNet, "mcp": MCP, "scad": SCAD}
+    assert (grouped | single).items() <= PENALTIES.items()
+    assert [name for name, cls in PENALTIES.items() if not cls.convex] == ["mcp", "scad"]
+
+
+@pytest.mark.parametrize("cls", PENALTIES.values(), ids=PENALTIES)
+def test_docstrings(cls):
+    text = inspect.getdoc(cls)
+    assert ">>>" in text
+    if cls is not NoPenalty:
+        assert "References\n----------" in text
+        assert "(19" in text or "(20" in text
+    for parameter in inspect.signature(cls).parameters:
+        assert f"\n{parameter} : " in text
+
+
+BAD = [
+    (ElasticNet(1.5), r"l1_ratio of ElasticNet must lie in \[0, 1\]"),
+    (SparseGroupLasso(l1_ratio=-0.1), "l1_ratio of SparseGroupLasso"),
+    (SparseGroupLasso(l1_ratio=1.1), "l1_ratio of SparseGroupLasso"),
+    (SparseGroupLasso(l1_ratio=float("nan")), "l1_ratio of SparseGroupLasso"),
+    (MCP(gamma=1.0), "gamma of MCP"),
+    (MCP(gamma=-3.0), "gamma of MCP"),
+    (MCP(gamma=float("nan")), "gamma of MCP"),
+    (SCAD(gamma=2.0), "gamma of SCAD"),
+    *[
+        (cls(by=by), f"by of {cls.__name__}")
+        for cls in (GroupLasso, SparseGroupLasso, MCP, SCAD)
+        for by in ("row", None)
+    ],
+    (GroupLasso(by="weight"), "by of GroupLasso"),
+    (GroupLasso(by="output", groups=[0, 1, 1]), "groups"),
+    (SparseGroupLasso(by="output", groups=[0, 1, 1]), "groups"),
+    (GroupLasso(groups=[0, -1, 1]), "groups"),
+    (GroupLasso(groups=[0, 0.5, 1]), "groups"),
+    (GroupLasso(groups=["a", "b", "b"]), "groups"),
+    (GroupLasso(groups=[[0, 1, 1]]), "groups"),
+    (GroupLasso(groups=[0]), "groups"),
+    (SparseGroupLasso(groups=[0, 1, 1, 1]), "groups"),
+]
+
+
+@pytest.mark.parametrize("penalty, message", BAD, ids=[repr(penalty) for penalty, _ in BAD])
+def test_bad_parameters(penalty, message):
+    """Checked where they are used, not in the constructor."""
+    W = np.ones((3, 2))
+    for use in (
+        lambda: penalty.value(W, 1.0),
+        lambda: penalty.prox(W, 1.0, 1.0),
+        lambda: penalty.subgradient(W, 1.0),
+        lambda: penalty.residual(W, W, 1.0),
+    ):
+        with pytest.raises(ValueError, match=message):
+            use()
