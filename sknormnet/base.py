@@ -240,7 +240,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         if shapes != plan.shapes:
             raise ValueError(
                 f"training goes on from weights of shapes {shapes}, but hidden_layer_sizes and the data ask for "
-                f"{plan.shapes}; keep hidden_layer_sizes, or fit anew with warm_start=False"
+                f"{plan.shapes}; keep hidden_layer_sizes and the loss, or fit anew with warm_start=False"
             )
         return plan.join(weights, intercepts, dtype)
 

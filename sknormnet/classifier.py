@@ -17,14 +17,11 @@ from sknormnet.losses import LOSSES, Link, Loss, loss_names
 def check_probabilities(estimator: BaseNormRegMLP) -> bool:
     """For available_if: whether the loss defines probabilities."""
     loss = validation.resolve_loss(getattr(estimator, "_fitted_loss", estimator.loss), "classification")
-    if not _gives_probabilities(loss):
-        names = [name for name in loss_names("classification") if _gives_probabilities(LOSSES[name]())]
+    outputs = getattr(estimator, "_n_targets", 1), getattr(estimator, "n_outputs_", 1)
+    if not loss.link(*outputs).gives_probabilities:
+        names = [name for name in loss_names("classification") if LOSSES[name]().link(1, 1).gives_probabilities]
         raise AttributeError(f"{loss!r} does not define probabilities; these losses do: {names}")
     return True
-
-
-def _gives_probabilities(loss: Loss) -> bool:
-    return loss.link(1, 1).gives_probabilities
 
 
 class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):

@@ -388,10 +388,9 @@ def _needs_positive_targets(loss: Any) -> bool:
     if not isinstance(loss, Loss):
         return False
     try:
-        loss.check_parameters()
-    except (TypeError, ValueError):
+        return not np.all(loss.in_domain(np.array([[-1.0]])))
+    except Exception:
         return False
-    return not loss.in_domain(np.array([-1.0])).all()
 
 
 def _flattened(columns: np.ndarray) -> np.ndarray:

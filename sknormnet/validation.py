@@ -81,7 +81,9 @@ def resolve_loss(loss: str | Loss, task: str) -> Loss:
     if loss.task != task:
         raise ValueError(f"{loss!r} is a loss for {loss.task}; for {task} there are {loss_names(task)}")
     loss.check_parameters()
-    if loss.kinked and "smoothing" not in inspect.signature(loss.value_and_gradient).parameters:
+    parameters = inspect.signature(loss.value_and_gradient).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    if loss.kinked and not takes_any and "smoothing" not in parameters:
         raise TypeError(f"{loss!r} has kinked = True: its value_and_gradient must take a keyword smoothing=0.0")
     return loss
 
@@ -108,7 +110,7 @@ def check_prediction(loss: Loss, prediction: Any, n_rows: int) -> np.ndarray:
             f"prediction of {loss!r} must return an array of shape (n, n_columns), n = {n_rows}; got one of shape "
             f"{np.shape(prediction)}"
         )
-    return prediction
+    return np.asarray(prediction)
 
 
 def check_not_a_loss(sizes: Any) -> None:

@@ -90,6 +90,11 @@ cdef class LossKernel:
         if raw_columns < 1 or not (classes or y_columns * self.raw_per_target == raw_columns):
             raise ValueError(f"y with {y_columns} columns does not fit raw predictions with {raw_columns}")
 
+    def check_classes(self, y, raw_columns):
+        """Raise ValueError where y names classes, which index memory, that there are none of."""
+        if self.takes_classes and y.shape[1] != raw_columns and not (y.min() >= 0 and y.max() < raw_columns):
+            raise ValueError(f"class numbers must lie in [0, {raw_columns})")
+
     cdef int raise_pending(self) except -1:
         """Raise what was raised during a call; compiled losses raise nothing."""
         return 0
@@ -128,6 +133,7 @@ cdef class LossKernel:
         self.check_columns(y.shape[1], raw.shape[1])
         if raw.shape[0] == 0:
             return 0.0
+        self.check_classes(np.asarray(y), raw.shape[1])
         if sample_weight is not None:
             weight = sample_weight
             if weight.shape[0] != raw.shape[0]:

@@ -273,8 +273,7 @@ cdef class Network:
         problem.y = self._data(y, (X.shape[0], y.shape[1]))
         problem.y_columns = y.shape[1]
         loss.check_columns(y.shape[1], self.n_outputs)
-        if loss.takes_classes and y.shape[1] != self.n_outputs and (y.min() < 0 or y.max() >= self.n_outputs):
-            raise ValueError(f"class numbers must lie in [0, {self.n_outputs})")
+        loss.check_classes(y, self.n_outputs)
         problem.sample_weight = NULL
         if sample_weight is not None:
             problem.sample_weight = self._data(sample_weight, (X.shape[0],))

@@ -155,6 +155,8 @@ class Loss(BaseEstimator, ABC):
             return scipy.optimize.minimize(function, raw, jac=True, method="L-BFGS-B", options=options).x
 
         raw, spread = np.zeros(n_raw), np.ptp(y) or 1.0
+        if self.task == "regression" and isinstance(self.link(y.shape[1], n_raw), IdentityLink):
+            raw = np.repeat(np.median(y, axis=0), n_raw // y.shape[1])
         if self.kinked:
             for smoothing in spread * 10.0 ** -np.arange(1, 7):
                 raw = minimum(raw, smoothing=smoothing)
@@ -177,9 +179,23 @@ class Loss(BaseEstimator, ABC):
 class CompiledLoss(Loss):
     """Base of the built-in losses: the formula stands in the kernels, and the method calls it there."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "value_and_gradient" in vars(cls):
+            raise TypeError(
+                f"{cls.__name__} overrides value_and_gradient of a compiled loss, which training would not call. "
+                "Derive it from sknormnet.losses.Loss; its method may call that of a built-in loss"
+            )
+
     @abstractmethod
     def kernel(self) -> LossKernel:
         """Compiled form, which the solvers call once per block of rows."""
+
+    def _check_block(self, y: np.ndarray, raw: np.ndarray) -> None:
+        """Raise ValueError where y and raw do not belong together."""
+        if y.ndim != 2 or raw.ndim != 2:
+            raise ValueError(f"y and raw must have two dimensions, got shapes {y.shape} and {raw.shape}")
+        self.kernel().check_columns(y.shape[1], raw.shape[1])
 
     def value_and_gradient(
         self, y: np.ndarray, raw: np.ndarray, sample_weight: np.ndarray | None = None, *, smoothing: float = 0.0
@@ -201,16 +217,16 @@ class CompiledLoss(Loss):
         value : float
         gradient : ndarray of shape (n, n_raw)
         """
-        raw = np.ascontiguousarray(raw)
-        if raw.dtype != np.float32:
-            raw = raw.astype(np.float64, copy=False)
+        self.check_parameters()
+        raw = np.asarray(raw)
+        self._check_block(np.asarray(y), raw)
+        raw = np.ascontiguousarray(raw, dtype=np.float32 if raw.dtype == np.float32 else np.float64)
         y = np.ascontiguousarray(y, dtype=raw.dtype)
         if sample_weight is not None:
             sample_weight = np.ascontiguousarray(sample_weight, dtype=raw.dtype)
-        self.check_parameters()
         kernel = self.kernel()
         if smoothing:
-            if not self.kinked or not smoothing > 0:
+            if not self.kinked or not 0 < smoothing < np.inf:
                 raise ValueError(f"smoothing must be > 0 and is for losses with kinks; got {smoothing} for {self!r}")
             kernel.smoothing = smoothing
         return kernel.value_and_gradient(y, raw, sample_weight)
@@ -222,7 +238,11 @@ def check_number(loss: Loss, parameter: str, allowed: str, fits: Callable[[float
     name = f"{parameter} of {type(loss).__name__}"
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number {allowed}, got {value!r}")
-    if not math.isfinite(float(value)) or not fits(float(value)):
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number) or not fits(number):
         raise ValueError(f"{name} must be {allowed}, got {value!r}")
 
 

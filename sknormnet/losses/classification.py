@@ -19,18 +19,15 @@ class _OfClasses(CompiledLoss):
     def in_domain(self, y: np.ndarray) -> np.ndarray:
         return (y >= 0) & (y == np.floor(y)) & (y < np.inf)
 
-    def value_and_gradient(self, y, raw, sample_weight=None, *, smoothing=0.0):
-        y, n_raw = np.asarray(y), np.shape(raw)[1]
-        self.check_parameters()
-        self.kernel().check_columns(y.shape[1], n_raw)
-        highest = n_raw - 1 if y.shape[1] != n_raw else 1
+    def _check_block(self, y: np.ndarray, raw: np.ndarray) -> None:
+        super()._check_block(y, raw)
+        highest = raw.shape[1] - 1 if y.shape[1] != raw.shape[1] else 1
         outside = (y < 0) | (y > highest) | (y != np.floor(y))
         if outside.any():
             raise ValueError(
                 f"{self!r} takes class numbers 0 to {highest} as y; {outside.sum()} values are none, the first is "
                 f"{y[outside][0]}"
             )
-        return super().value_and_gradient(y, raw, sample_weight, smoothing=smoothing)
 
     def _shares(self, y, sample_weight, n_classes) -> np.ndarray:
         """Share of the weights that each raw column's event has."""

@@ -191,7 +191,7 @@ class GaussianNLL(CompiledLoss):
         return MeanVarianceLink(self.min_variance)
 
     def prediction(self, raw: np.ndarray, n_targets: int) -> np.ndarray:
-        return raw[:, ::2]
+        return np.ascontiguousarray(raw[:, ::2])
 
     def standard_deviation(self, raw: np.ndarray, n_targets: int) -> np.ndarray:
         return np.sqrt(self.link(n_targets, raw.shape[1]).inverse(raw)[:, 1::2])

@@ -24,7 +24,7 @@ class Link(ABC):
         Whether inverse(-raw) is 1 - inverse(raw).
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str] = "user-defined"
     gives_probabilities: ClassVar[bool] = False
     symmetric: ClassVar[bool] = False
 
@@ -40,6 +40,11 @@ class Link(ABC):
         """Logarithm of `inverse`."""
         with np.errstate(divide="ignore"):
             return np.log(self.inverse(raw))
+
+
+def _floating(raw: np.ndarray) -> np.ndarray:
+    raw = np.asarray(raw)
+    return np.ascontiguousarray(raw, dtype=np.float32 if raw.dtype == np.float32 else np.float64)
 
 
 class IdentityLink(Link):
@@ -105,10 +110,10 @@ class LogitLink(Link):
         return np.log(mean) - np.log1p(-mean)
 
     def inverse(self, raw: np.ndarray) -> np.ndarray:
-        return core.logistic(raw)
+        return core.logistic(_floating(raw))
 
     def log_inverse(self, raw: np.ndarray) -> np.ndarray:
-        return core.logistic(raw, log=True)
+        return core.logistic(_floating(raw), log=True)
 
 
 class SoftmaxLink(Link):
@@ -130,10 +135,10 @@ class SoftmaxLink(Link):
         return log_p - log_p.mean(axis=1, keepdims=True)
 
     def inverse(self, raw: np.ndarray) -> np.ndarray:
-        return core.softmax(raw)
+        return core.softmax(_floating(raw))
 
     def log_inverse(self, raw: np.ndarray) -> np.ndarray:
-        return core.softmax(raw, log=True)
+        return core.softmax(_floating(raw), log=True)
 
 
 class ClippedLink(Link):

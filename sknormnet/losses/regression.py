@@ -190,7 +190,7 @@ class Quantile(CompiledLoss):
     @property
     def levels(self) -> list[float]:
         """The quantiles as a list."""
-        return [float(self.quantile)] if isinstance(self.quantile, Real) else list(self.quantile)
+        return [float(self.quantile)] if np.ndim(self.quantile) == 0 else list(self.quantile)
 
     def check_parameters(self) -> None:
         rule = "a number in (0, 1) or a strictly increasing sequence of them"

@@ -45,13 +45,13 @@ class NotFinite(Exception):
     """The objective became infinite or NaN."""
 
 
-def diverged(monitor: Monitor, unit: str, iteration: int, knob: str) -> FitResult:
+def diverged(monitor: Monitor, unit: str, iteration: int, knob: str | None) -> FitResult:
     """The best finite parameters with a warning; ValueError if there are none."""
     kept = monitor.best_theta is not None
     text = (
         f"Training diverged: the objective or a parameter became infinite or NaN in {unit} {iteration}. "
         f"{'The best finite parameters so far are kept' if kept else 'There are no finite parameters to keep'}. "
-        f"Scale the features (StandardScaler) and the targets, or lower {knob}."
+        f"Scale the features (StandardScaler) and the targets{f', or lower {knob}' if knob else ''}."
     )
     if monitor.best_theta is None:
         raise ValueError(text)

@@ -6,7 +6,7 @@ from sknormnet._core.network import aligned_empty
 from sknormnet.objective import Objective
 from sknormnet.solvers.base import FitResult, Solver, diverged
 from sknormnet.solvers.monitor import Monitor
-from sknormnet.solvers.smoothing import continuation, iterations_for
+from sknormnet.solvers.smoothing import continuation, iterations_for, settle
 
 SLACK = 4  # rounding errors of an objective, in units of its eps
 GROWTH = 1.2  # the step is tried this much longer in every iteration
@@ -38,8 +38,8 @@ class Fista(Solver):
     def minimize(
         self, objective: Objective, theta: np.ndarray, *, monitor: Monitor, rng: np.random.RandomState
     ) -> FitResult:
-        n_iter, step, end = 0, 1.0, "spent"
-        for last in continuation(objective, theta):
+        n_iter, step, end = 0, np.inf, "spent"
+        for last in continuation(objective, theta, monitor):
             if n_iter >= self.max_iter:
                 end = "spent"
                 break
@@ -47,9 +47,10 @@ class Fista(Solver):
             iterations, step, residual, end = self._descend(objective, theta, monitor, step=step, max_iter=most)
             n_iter += iterations
             if end == "diverged":
-                return diverged(monitor, "iteration", n_iter, "the targets' scale")
+                return diverged(monitor, "iteration", n_iter, None)
             if end == "patience":
                 break
+        settle(objective, theta, monitor)
         warning = None
         if end == "spent":
             warning = (
@@ -76,6 +77,7 @@ class Fista(Solver):
         value = data_loss + objective.penalty(x)
         if not np.isfinite(value):
             return 1, step, np.inf, "diverged"
+        step = min(step, 1 / max(1.0, float(np.abs(gradient).max())))
         momentum, stalled = 1.0, 0
         at_x, gradient_at_x = True, gradient.copy()  # whether z is x; the gradient there, to restart from
 

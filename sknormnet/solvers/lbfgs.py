@@ -6,10 +6,12 @@ import scipy.optimize
 from sknormnet.objective import Objective
 from sknormnet.solvers.base import FitResult, NotFinite, Solver, diverged
 from sknormnet.solvers.monitor import Monitor
-from sknormnet.solvers.smoothing import continuation, iterations_for
+from sknormnet.solvers.smoothing import continuation, iterations_for, settle
 
 # SciPy stops on a relative decrease below ftol, 2.2e-9 unless told; scaled so that tol=1e-4 keeps that.
 FTOL_PER_TOL = 2.2e-5
+RESTART_FALL = 1e-6  # relative fall of the objective after which a stalled search is started again
+STALLED_PER_TOL = 100  # times tol: where a larger gradient is left, a stalled search is worth a warning
 
 
 class Lbfgs(Solver):
@@ -40,7 +42,7 @@ class Lbfgs(Solver):
         self, objective: Objective, theta: np.ndarray, *, monitor: Monitor, rng: np.random.RandomState
     ) -> FitResult:
         function = _Function(objective, theta)
-        n_iter, spent = 0, False
+        n_iter, end = 0, "spent"
 
         def after_iteration(intermediate_result: scipy.optimize.OptimizeResult) -> None:
             function.accept()
@@ -55,41 +57,50 @@ class Lbfgs(Solver):
             if monitor.exhausted and monitor.validate is not None:
                 raise StopIteration
 
-        for last in continuation(objective, theta):
-            spent = spent or n_iter >= self.max_iter
-            if spent:
-                break
-            try:
-                result = scipy.optimize.minimize(
-                    function,
-                    function.start(),
-                    method="L-BFGS-B",
-                    jac=True,
-                    bounds=function.split.bounds(),
-                    callback=after_iteration,
-                    options={
-                        "maxiter": iterations_for(last, self.max_iter - n_iter),
-                        "maxfun": self.max_fun - function.n_evaluations,
-                        "gtol": self.tol,
-                        "ftol": self.tol * FTOL_PER_TOL,
-                    },
-                )
-            except NotFinite:
-                return diverged(monitor, "iteration", monitor.n_epochs + 1, "the targets' scale")
-            function.split.theta_of(result.x, theta)
-            n_iter += result.nit
-            spent = function.n_evaluations >= self.max_fun or (last and result.status == 1)
+        for last in continuation(objective, theta, monitor):
+            value = np.inf
+            while n_iter < self.max_iter and function.n_evaluations < self.max_fun:
+                try:
+                    result = scipy.optimize.minimize(
+                        function,
+                        function.start(),
+                        method="L-BFGS-B",
+                        jac=True,
+                        bounds=function.split.bounds(),
+                        callback=after_iteration,
+                        options={
+                            "maxiter": iterations_for(last, self.max_iter - n_iter),
+                            "maxfun": self.max_fun - function.n_evaluations,
+                            "gtol": self.tol,
+                            "ftol": self.tol * FTOL_PER_TOL,
+                        },
+                    )
+                except NotFinite:
+                    return diverged(monitor, "iteration", monitor.n_epochs + 1, None)
+                function.split.theta_of(result.x, theta)
+                n_iter += result.nit
+                gradient = function.split.largest_projected(result.x, result.jac)
+                end = "stationary" if gradient <= self.tol else "spent" if result.status == 1 else "stalled"
+                # A start far from the minimum leaves a memory that stalls the search: it may go on without.
+                if not (last and end == "stalled" and value - result.fun > RESTART_FALL * abs(result.fun)):
+                    break
+                value = result.fun
+            else:
+                end = "spent"
             if monitor.exhausted and monitor.validate is not None:
+                end = "patience"
                 break
+        settle(objective, theta, monitor)
         warning = None
-        if spent:
+        if end == "spent":
             warning = (
-                f"lbfgs stopped before it converged: {result.message}. Raise max_iter (now {self.max_iter}) or max_fun "
-                f"(now {self.max_fun}), or scale the data."
+                f"lbfgs stopped before it converged: it reached max_iter={self.max_iter} or max_fun={self.max_fun}. "
+                "Raise them, or scale the data."
             )
-        elif result.status == 2 and not objective.kinked:  # close to a kink that is the end
+        elif end == "stalled" and not objective.kinked and gradient > STALLED_PER_TOL * self.tol:
             warning = (
-                f"lbfgs stopped on a stalled objective: {result.message}. The gradient is not below tol={self.tol}."
+                f"lbfgs stopped on a stalled objective: the gradient, {gradient:.2g}, is above tol={self.tol}. On a "
+                "kink of the network or at the precision of the dtype this is the end; otherwise scale the data."
             )
         return FitResult(theta, n_iter, warning)
 
@@ -165,6 +176,13 @@ class _Split:
         theta[:] = variables[: theta.size]
         if self.where.size:
             theta[self.where] = variables[self.where] - variables[theta.size :]
+
+    def largest_projected(self, variables: np.ndarray, gradient: np.ndarray) -> float:
+        """Largest entry of the gradient, as far as the bounds leave room to follow it."""
+        size = np.abs(gradient)
+        for s in (self.where, slice(self.l1.size, None)):
+            size[s] = np.where(gradient[s] > 0, np.minimum(size[s], variables[s]), size[s])
+        return float(size.max())
 
     def penalty_of(self, variables: np.ndarray) -> float:
         p, n = variables[self.where], variables[self.l1.size :]

@@ -63,6 +63,12 @@ class Monitor:
     def progress(self, progress: tuple[float, int]) -> None:
         self.best_objective, self._waited = progress
 
+    def keep_if_best(self, theta: np.ndarray, objective: float) -> None:
+        """Remember a point that is no epoch's, such as the start."""
+        if objective < self.best_objective:
+            self.best_objective = objective
+            self._keep(theta)
+
     def reset_patience(self) -> None:
         self._waited = 0
 

@@ -55,7 +55,9 @@ template <class T> struct BinaryLogLoss {  // log(1 + exp(raw)) - y * raw, y dra
     Evaluation<T> operator()(T y, T raw) const {
         const T e = exponential(-absolute(raw));
         const T target = y * keep + half;
-        return {(raw < 0 ? T(0) : raw) - target * raw + log1p_unit(e), (raw < 0 ? e : T(1)) / (1 + e) - target};
+        const T nearer = e / (1 + e);  // the probability's distance to 0, or to 1 for raw >= 0
+        const T slope = raw < 0 ? nearer - target : (1 - target) - nearer;
+        return {(raw < 0 ? T(0) : raw) - target * raw + log1p_unit(e), slope};
     }
 };
 
@@ -73,7 +75,7 @@ template <class T> struct BinaryBrier {  // (p - y)^2
 // -(1 - p)^gamma * log(p), p the probability of the right class, and what multiplies 1{k is right} - p_k in its
 // gradient. log_p and log_wrong are the logarithms of p and 1 - p, wrong is 1 - p.
 template <class T> inline Evaluation<T> focal_value(T gamma, T log_p, T wrong, T log_wrong) {
-    const T weight = exponential(gamma * log_wrong);
+    const T weight = gamma == 2 ? wrong * wrong : exponential(gamma * log_wrong);
     const T ratio = wrong > Format<T>::tiny ? log_p / wrong : T(-1);  // its limit as p goes to 1
     return {-weight * log_p, weight * (gamma * (1 - wrong) * ratio - 1)};
 }
@@ -214,8 +216,8 @@ template <class T>
 double brier_loss(void* context, const T* y, i64 y_columns, const T* raw, i64 rows, i64 raw_columns,
                   const T* sample_weight, T scale, T* gradient) {
     const bool binary = y_columns == raw_columns;
-    return (binary ? elementwise_loss<T, BinaryBrier<T>> : softmax_brier<T>)(context, y, y_columns, raw, rows,
-                                                                            raw_columns, sample_weight, scale, gradient);
+    return (binary ? elementwise_loss<T, BinaryBrier<T>> : softmax_brier<T>)(
+        context, y, y_columns, raw, rows, raw_columns, sample_weight, scale, gradient);
 }
 
 template <class T>
@@ -259,8 +261,8 @@ template <class T>
 double focal_loss(void* context, const T* y, i64 y_columns, const T* raw, i64 rows, i64 raw_columns,
                   const T* sample_weight, T scale, T* gradient) {
     const bool binary = y_columns == raw_columns;
-    return (binary ? elementwise_loss<T, BinaryFocal<T>> : softmax_focal<T>)(context, y, y_columns, raw, rows,
-                                                                            raw_columns, sample_weight, scale, gradient);
+    return (binary ? elementwise_loss<T, BinaryFocal<T>> : softmax_focal<T>)(
+        context, y, y_columns, raw, rows, raw_columns, sample_weight, scale, gradient);
 }
 
 // ---------------------------------------------------------------------------------------------------- links

@@ -63,6 +63,8 @@ template <class T> struct Envelope {
     explicit Envelope(const LossParameters& p)
         : lower(static_cast<T>(p.lower)), upper(static_cast<T>(p.upper)), half(static_cast<T>(0.5 * p.width)),
           steep(static_cast<T>(1 / p.width)), steeper(1) {
+        if (lower < -Format<T>::largest) lower = -Format<T>::largest;
+        if (upper > Format<T>::largest) upper = Format<T>::largest;
         if (!(steep <= Format<T>::largest)) steep = steeper = Format<T>::largest;
     }
     Evaluation<T> operator()(T t) const {
@@ -165,22 +167,24 @@ template <class T> struct Poisson {
 template <class T> struct Gamma {
     explicit Gamma(const LossParameters&) {}
     Evaluation<T> operator()(T y, T raw) const {
-        const T ratio = y * exponential(-raw);
+        const T root = exponential(T(-0.5) * raw);  // its square may overflow where y times it does not
+        const T ratio = (y * root) * root;
         return {raw + ratio, 1 - ratio};
     }
 };
 
 template <class T> struct Tweedie {  // any power but 0, 1 and 2
-    Factor<T> one_less, two_less;    // 1 - power, 2 - power
-    explicit Tweedie(const LossParameters& p) : one_less(1 - p.shape), two_less(2 - p.shape) {}
+    Factor<T> one_less, two_less;    // half of 1 - power and of 2 - power
+    explicit Tweedie(const LossParameters& p) : one_less(0.5 * (1 - p.shape)), two_less(0.5 * (2 - p.shape)) {}
     // exp(two_less*raw)/two_less - y*exp(one_less*raw)/one_less, the larger exponential factored out.
     Evaluation<T> operator()(T y, T raw) const {
         const bool low = raw < 0 && y != 0;
         const T e = exponential(-absolute(raw));
-        const T factor =
+        const T root =
             exponential_of_product(low ? one_less.high : two_less.high, low ? one_less.low : two_less.low, raw);
         const T mean_part = low ? e : T(1), y_part = low ? y : y * e;
-        return {factor * (mean_part * two_less.inverse - y_part * one_less.inverse), factor * (mean_part - y_part)};
+        const T sum = T(0.5) * (mean_part * two_less.inverse - y_part * one_less.inverse);
+        return {(sum * root) * root, ((mean_part - y_part) * root) * root};
     }
 };
 
@@ -208,8 +212,9 @@ template <class T>
 double gaussian_nll(void* context, const T* y, i64 y_columns, const T* raw, i64 rows, i64, const T* sample_weight,
                     T scale, T* gradient) {
     const double min_variance = parameters_of(context).shape;
-    const T floor = static_cast<T>(min_variance), inverse_floor = static_cast<T>(1 / min_variance);
-    const T log_floor = static_cast<T>(log(min_variance));
+    const T least = 4 * Format<T>::tiny;  // has a finite inverse
+    const T floor = min_variance > least ? static_cast<T>(min_variance) : least, inverse_floor = 1 / floor;
+    const T log_floor = static_cast<T>(log(static_cast<double>(floor)));
     return weighted_sum(rows, y_columns, sample_weight, scale, [=](i64 j, T factor) {
         const T residual = raw[2 * j] - y[j], s = raw[2 * j + 1];
         // variance = (1 + d) * the larger of exp(s) and floor
@@ -220,7 +225,7 @@ double gaussian_nll(void* context, const T* y, i64 y_columns, const T* raw, i64 
         const T ratio = residual * (residual * precision);
         const T share = (below ? d : T(1)) / (1 + d);  // of exp(s) in the variance
         gradient[2 * j] = factor * (residual * precision);
-        gradient[2 * j + 1] = factor * (T(0.5) * (1 - ratio) * share);
+        gradient[2 * j + 1] = factor * (share == 0 ? T(0) : T(0.5) * (1 - ratio) * share);
         return T(0.5) * (((below ? log_floor : s) + log1p_unit(d)) + ratio);
     });
 }

@@ -1,4 +1,4 @@
-// Branch-free exp, log1p, tanh and logistic for float and double.
+// Branch-free exp, log, log1p, tanh and logistic for float and double.
 //
 // Every function is straight-line code, so that a loop over it vectorises for whatever instruction set its
 // translation unit is compiled for. Included only by kernels_impl.hpp, inside an anonymous namespace: nothing here
@@ -99,7 +99,9 @@ template <class T, int k> inline T atanh_series(T u) {
 // exp(x + rest), rest being far smaller than 1.
 template <class T> inline T exponential(T x, T rest = 0) {
     using F = Format<T>;
-    x = clamp(x, F::exp_underflow, F::exp_overflow);
+    const T within = clamp(x, F::exp_underflow, F::exp_overflow);
+    rest = within == x ? rest : T(0);
+    x = within;
     const T n_shifted = x * F::log2_e + F::round_magic;
     const T n = n_shifted - F::round_magic;
     const T r = ((x - n * F::ln_2_high) - n * F::ln_2_low) + rest;
@@ -135,8 +137,8 @@ template <class T> inline T log1p_unit(T e) {
     return 2 * s * atanh_series<T, 0>(s * s);
 }
 
-// For normal x > 0: x = 2^n * m, sqrt(1/2) <= m < sqrt(2), log(m) = 2 atanh((m - 1) / (m + 1)). 0 counts as the smallest
-// normal number.
+// For normal x > 0: x = 2^n * m, sqrt(1/2) <= m < sqrt(2), log(m) = 2 atanh((m - 1) / (m + 1)). 0 counts as the
+// smallest normal number.
 template <class T> inline T logarithm(T x) {
     using F = Format<T>;
     constexpr T sqrt_half = static_cast<T>(0.707106781186547524);
