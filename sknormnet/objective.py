@@ -76,6 +76,15 @@ class Objective:
         finally:
             self.smoothing = smoothing
 
+    def check_within_objective(self, solver: str) -> None:
+        """Raise ValueError where a penalty acts on steps only: a solver of the objective would ignore it."""
+        for term in self.plan.terms:
+            if term.penalty.decoupled and term.strength > 0:
+                raise ValueError(
+                    f"{term.penalty!r} is no part of the objective, which solver={solver!r} minimises: use penalty='l2', "
+                    "or solver='adam' or 'sgd'"
+                )
+
     def proximal_slices(self) -> list[slice]:
         """The parts of theta whose penalty is taken by its prox."""
         return [s for s, *_ in self._proximal_terms]

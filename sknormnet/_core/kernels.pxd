@@ -63,6 +63,7 @@ cdef extern from "kernels.hpp" namespace "sknormnet" nogil:
     cdef cppclass Elementwise:
         double l1
         double l2
+        double decay
         bool smooth
 
     const char* instruction_set()

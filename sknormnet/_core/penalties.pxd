@@ -19,6 +19,7 @@ cdef class PenaltyKernel:
 cdef class ElementwiseKernel(PenaltyKernel):
     cdef readonly double l1
     cdef readonly double l2
+    cdef readonly double decay
 
 
 cdef class GroupKernel(PenaltyKernel):

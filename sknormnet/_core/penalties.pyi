@@ -13,7 +13,8 @@ class PenaltyKernel:
 class ElementwiseKernel(PenaltyKernel):
     l1: float
     l2: float
-    def __init__(self, *, l1: float, l2: float) -> None: ...
+    decay: float
+    def __init__(self, *, l1: float = 0.0, l2: float = 0.0, decay: float = 0.0) -> None: ...
 
 class GroupKernel(PenaltyKernel):
     shape: str

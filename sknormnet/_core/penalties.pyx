@@ -29,12 +29,14 @@ cdef class PenaltyKernel:
 cdef class ElementwiseKernel(PenaltyKernel):
     """Compiled form of rho(t) = l1*|t| + l2*t**2/2, summed over single weights, at strength 1.
 
-    Arrays of any shape, C-contiguous; strength multiplies both coefficients.
+    Arrays of any shape, C-contiguous; strength multiplies the coefficients. decay is no part of it: stochastic steps
+    take learning_rate * decay * w off the weights.
     """
 
-    def __init__(self, *, double l1, double l2):
+    def __init__(self, *, double l1=0.0, double l2=0.0, double decay=0.0):
         self.l1 = l1
         self.l2 = l2
+        self.decay = decay
 
     @property
     def separable(self):
@@ -42,15 +44,12 @@ cdef class ElementwiseKernel(PenaltyKernel):
         return True
 
     cdef object fill(self, LayerPenalty& layer, i64 fan_in, i64 fan_out, double strength, bint penalize_intercepts):
-        _fill_elementwise(layer.weights, self.l1 * strength, self.l2 * strength)
-        if penalize_intercepts:
-            _fill_elementwise(layer.intercepts, self.l1 * strength, self.l2 * strength)
-        else:
-            _fill_elementwise(layer.intercepts, 0, 0)
+        _fill_elementwise(layer.weights, self, strength)
+        _fill_elementwise(layer.intercepts, self, strength if penalize_intercepts else 0)
         layer.grouped = False
 
     def __reduce__(self):
-        return _rebuild, (self.l1, self.l2)
+        return _rebuild, (self.l1, self.l2, self.decay)
 
     def value(self, W, double strength):
         """strength * Omega(W)."""
@@ -71,10 +70,14 @@ cdef class ElementwiseKernel(PenaltyKernel):
         return _residual(np.ravel(W), np.ravel(gradient), strength * self.l1, strength * self.l2).reshape(np.shape(W))
 
 
-cdef void _fill_elementwise(kernels.Elementwise& out, double l1, double l2):
-    out.l1 = l1
-    out.l2 = l2
-    out.smooth = l1 == 0
+cdef void _fill_elementwise(kernels.Elementwise& out, ElementwiseKernel kernel, double strength):
+    out.l1 = kernel.l1 * strength
+    out.l2 = kernel.l2 * strength
+    out.decay = kernel.decay * strength
+    out.smooth = out.l1 == 0
+
+
+NOTHING = ElementwiseKernel()
 
 
 cdef class GroupKernel(PenaltyKernel):
@@ -143,10 +146,10 @@ cdef class GroupKernel(PenaltyKernel):
         layout = self.layout(fan_in + penalize_intercepts, fan_out)
         if self.shape == "linear" and layout[0] == (fan_in + penalize_intercepts) * fan_out:
             # Every group is a single weight, whose norm is its size: L1, whose step is faster.
-            l1 = ElementwiseKernel(l1=self.outer + self.inner, l2=0)
+            l1 = ElementwiseKernel(l1=self.outer + self.inner)
             return (<ElementwiseKernel> l1).fill(layer, fan_in, fan_out, strength, penalize_intercepts)
-        _fill_elementwise(layer.weights, 0, 0)
-        _fill_elementwise(layer.intercepts, 0, 0)
+        _fill_elementwise(layer.weights, NOTHING, 0)
+        _fill_elementwise(layer.intercepts, NOTHING, 0)
         layer.grouped = strength > 0
         layer.joins_intercepts = penalize_intercepts
         self.describe(layer.groups, layout, strength)
@@ -197,8 +200,8 @@ cdef class GroupKernel(PenaltyKernel):
         return result
 
 
-def _rebuild(l1, l2):
-    return ElementwiseKernel(l1=l1, l2=l2)
+def _rebuild(l1, l2, decay):
+    return ElementwiseKernel(l1=l1, l2=l2, decay=decay)
 
 
 def _value(const cython.floating[::1] w, double l1, double l2):

@@ -17,6 +17,7 @@ class Penalty(BaseEstimator, ABC):
 
     name: ClassVar[str]
     smooth: bool
+    decoupled: ClassVar[bool] = False  # outside the objective: the full-batch solvers refuse it
     convex: ClassVar[bool] = False  # claimed, and checked by sknormnet.testing.check_penalty
 
     @abstractmethod

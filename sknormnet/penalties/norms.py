@@ -20,7 +20,7 @@ class NoPenalty(Penalty):
     convex = True
 
     def kernel(self) -> ElementwiseKernel:
-        return ElementwiseKernel(l1=0.0, l2=0.0)
+        return ElementwiseKernel()
 
 
 class L2(Penalty):
@@ -43,7 +43,7 @@ class L2(Penalty):
     convex = True
 
     def kernel(self) -> ElementwiseKernel:
-        return ElementwiseKernel(l1=0.0, l2=1.0)
+        return ElementwiseKernel(l2=1.0)
 
 
 class L1(Penalty):
@@ -66,7 +66,7 @@ class L1(Penalty):
     convex = True
 
     def kernel(self) -> ElementwiseKernel:
-        return ElementwiseKernel(l1=1.0, l2=0.0)
+        return ElementwiseKernel(l1=1.0)
 
 
 class ElasticNet(Penalty):
@@ -103,3 +103,30 @@ class ElasticNet(Penalty):
         if not 0 <= self.l1_ratio <= 1:
             raise ValueError(f"l1_ratio of ElasticNet must lie in [0, 1], got {self.l1_ratio!r}")
         return ElementwiseKernel(l1=float(self.l1_ratio), l2=1.0 - self.l1_ratio)
+
+
+class WeightDecay(Penalty):
+    """Decoupled weight decay: every step of sgd and adam takes learning_rate * strength * W off the weights.
+
+    No part of the objective, Omega(W) = 0: under adam it differs from `L2`, whose gradient the second moment divides.
+    lbfgs and fista refuse it.
+
+    References
+    ----------
+    Loshchilov and Hutter (2019), Decoupled weight decay regularization.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknormnet.penalties import WeightDecay
+    >>> WeightDecay().value(np.ones((2, 3)), strength=1.0)
+    0.0
+    """
+
+    name = "weight_decay"
+    smooth = True
+    convex = True
+    decoupled = True
+
+    def kernel(self) -> ElementwiseKernel:
+        return ElementwiseKernel(decay=1.0)

@@ -38,6 +38,7 @@ class Fista(Solver):
     def minimize(
         self, objective: Objective, theta: np.ndarray, *, monitor: Monitor, rng: np.random.RandomState
     ) -> FitResult:
+        objective.check_within_objective("fista")
         n_iter, step, end = 0, np.inf, "spent"
         for last in continuation(objective, theta, monitor):
             if n_iter >= self.max_iter:

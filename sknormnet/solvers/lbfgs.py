@@ -41,6 +41,7 @@ class Lbfgs(Solver):
     def minimize(
         self, objective: Objective, theta: np.ndarray, *, monitor: Monitor, rng: np.random.RandomState
     ) -> FitResult:
+        objective.check_within_objective("lbfgs")
         function = _Function(objective, theta)
         n_iter, end = 0, "spent"
 

@@ -352,11 +352,11 @@ def test_layer_weights(penalty, scale):
 def test_a_penalty_for_each_layer(solver):
     X, y = network_data()
     penalty = PerLayer(first=GroupLasso("input"), hidden="l2", last="l2")
-    model = network(penalty, 0.03, solver=solver, layer_weights=[5, 0.1, 0.1]).fit(X, y)
+    model = network(penalty, 0.3, solver=solver, layer_weights=[1, 0.2, 0.2]).fit(X, y)
     assert_array_equal(~model.coefs_[0].any(axis=1), [False] * 5 + [True] * 3)
     assert all(np.all(W != 0) for W in model.coefs_[1:])
     names = [("group_lasso", {}), "l2", "l2"]
-    expected = expected_objective(model, X, y, names, factors=[5, 0.1, 0.1])
+    expected = expected_objective(model, X, y, names, factors=[1, 0.2, 0.2])
     assert model.objective_ == pytest.approx(expected, rel=1e-12)
 
 
@@ -381,6 +381,17 @@ def test_grid():
         assert len(set(search.cv_results_["mean_test_score"])) == np.prod([len(values) for values in grid.values()])
         key, best = next(iter(search.best_params_.items()))
         assert search.best_estimator_.get_params()[key] == best
+
+
+@pytest.mark.parametrize("penalty", GROUPED[:2] + GROUPED[3:], ids=repr)
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_divergence_is_not_hidden(penalty, solver):
+    """A threshold that takes NaN for zero would go on training from zero weights."""
+    X, y = network_data()
+    X = X.astype(np.float32) * 1e18
+    model = network(penalty, 0.1, solver=solver, max_iter=20, learning_rate_init=1e10, penalize_intercepts=True)
+    with pytest.raises(ValueError, match="diverge"):
+        model.set_params(activation="identity").fit(X, y)
 
 
 # ------------------------------------------------------------------------------------------------ bad input

@@ -208,7 +208,7 @@ WRONG = [
     (WrongOrder, "prox is not the minimum"),
     (LocalMinimum, "prox is not the minimum"),
     (NeverBack, "prox is not the minimum"),
-    (ZeroDivided, "prox is not finite for float64 weights of size 0.0"),
+    (ZeroDivided, "prox is not finite"),
     (NormOverflows, "subgradient is not finite for float64 weights of size"),
     (ResidualOfGradient, "the residual"),
     (ResidualByWeights, "the residual is not the smallest of gradient + subdifferential"),

@@ -39,10 +39,10 @@ using LossFunction = double (*)(void* context, const T* y, i64 y_columns, const 
                                 const T* sample_weight, T scale, T* gradient);
 
 // rho(t) = l1*|t| + l2*t^2/2 with the strength multiplied in; smooth: l2 joins the gradient, otherwise both are
-// taken by the prox.
+// taken by the prox. decay is outside the objective: after a step, learning_rate * decay * w is taken off.
 struct Elementwise {
-    double l1, l2;
-    bool smooth;
+    double l1 = 0, l2 = 0, decay = 0;
+    bool smooth = true;
 };
 
 enum GroupBy : int { BY_WEIGHT, BY_INPUT, BY_OUTPUT, BY_MATRIX };
@@ -73,6 +73,7 @@ struct SgdStep {
 struct AdamStep {
     double rate;    // learning_rate * sqrt(1 - beta_2^t) / (1 - beta_1^t): multiplies the first moment
     double metric;  // learning_rate * sqrt(1 - beta_2^t): the prox's step times (sqrt(v) + epsilon)
+    double learning_rate;
     double beta_1, beta_2, epsilon;
 };
 

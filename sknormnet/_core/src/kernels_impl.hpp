@@ -216,6 +216,7 @@ double sgd(T* SKNORMNET_RESTRICT w, const T* SKNORMNET_RESTRICT gradient, T* SKN
     const T rate = static_cast<T>(step.learning_rate), momentum = static_cast<T>(step.momentum);
     const T l1 = static_cast<T>(penalty.l1), l2 = static_cast<T>(penalty.l2);
     const auto cost = [=](T t) { return l1 * absolute(t) + T(0.5) * l2 * t * t; };
+    const T decay = static_cast<T>(step.learning_rate * penalty.decay);
     if (penalty.smooth) {
         // v <- momentum*v - rate*g, then w <- w + v, or with Nesterov's look-ahead w + momentum*v - rate*g.
         if (step.nesterov) {
@@ -224,7 +225,7 @@ double sgd(T* SKNORMNET_RESTRICT w, const T* SKNORMNET_RESTRICT gradient, T* SKN
                 const T descent = rate * (gradient[j] + l2 * before);
                 const T v = momentum * state[j] - descent;
                 state[j] = v;
-                w[j] = before + (momentum * v - descent);
+                w[j] = before + (momentum * v - descent) - decay * before;
                 return cost(before);
             });
         }
@@ -232,7 +233,7 @@ double sgd(T* SKNORMNET_RESTRICT w, const T* SKNORMNET_RESTRICT gradient, T* SKN
             const T before = w[j];
             const T v = momentum * state[j] - rate * (gradient[j] + l2 * before);
             state[j] = v;
-            w[j] = before + v;
+            w[j] = before + v - decay * before;
             return cost(before);
         });
     }
@@ -266,6 +267,7 @@ double adam(T* SKNORMNET_RESTRICT w, const T* SKNORMNET_RESTRICT gradient, T* SK
     const T epsilon = static_cast<T>(step.epsilon);
     const T l1 = static_cast<T>(penalty.l1), l2 = static_cast<T>(penalty.l2);
     const auto cost = [=](T t) { return l1 * absolute(t) + T(0.5) * l2 * t * t; };
+    const T decay = static_cast<T>(step.learning_rate * penalty.decay);
     if (penalty.smooth) {
         return sum_in_chunks<T>(n, [=](i64 j) {
             const T before = w[j];
@@ -274,7 +276,7 @@ double adam(T* SKNORMNET_RESTRICT w, const T* SKNORMNET_RESTRICT gradient, T* SK
             const T v = beta_2 * second[j] + rest_2 * (g * g);
             first[j] = m;
             second[j] = v;
-            w[j] = before - rate * m / (square_root(v) + epsilon);
+            w[j] = before - rate * m / (square_root(v) + epsilon) - decay * before;
             return cost(before);
         });
     }

@@ -34,7 +34,7 @@ template <class T> class Rule {
         const double metric = learning_rate * std::sqrt(1 - power_2_);
         // Never below the normal numbers of T: 0 / 0 where a gradient is always zero.
         const double epsilon = std::max(p_.epsilon, static_cast<double>(std::numeric_limits<T>::min()));
-        adam_ = {metric / (1 - power_1_), metric, p_.beta_1, p_.beta_2, epsilon};
+        adam_ = {metric / (1 - power_1_), metric, learning_rate, p_.beta_1, p_.beta_2, epsilon};
     }
 
     double update(T* theta, const T* gradient, i64 offset, i64 n, const Elementwise& penalty) const {
