@@ -31,9 +31,12 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         "gaussian_nll". An object of `sknormnet.losses` sets the loss's parameters, which a grid then reaches as
         ``loss__delta`` and the like; a loss of your own is a subclass of `sknormnet.losses.Loss`.
 
-    penalty : {"l2", "l1", "elasticnet", "none"}, None, Penalty, sequence or PerLayer, default="l2"
-        Omega: the norm penalty on each weight matrix. A sequence has one entry per weight matrix, a `PerLayer` one for
-        the first, the hidden and the last. L1 and elastic net give weights that are exactly zero, with every solver.
+    penalty : str, None, Penalty, sequence or PerLayer, default="l2"
+        Omega: the norm penalty on each weight matrix: "l2", "l1", "elasticnet", "l2_norm", "group_lasso",
+        "sparse_group_lasso", "mcp", "scad", "none", or "weight_decay", which acts on the steps of sgd and adam instead.
+        An object of `sknormnet.penalties` sets more. A sequence has one entry per weight matrix, a `PerLayer` one for
+        the first, the hidden and the last. All but "l2", "none" and "weight_decay" make weights, or groups of them,
+        exactly zero.
 
     alpha : float >= 0, default=1e-4
         Strength of the penalty. Its meaning does not depend on the batch size; scikit-learn's
@@ -52,7 +55,8 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
 
     solver : {"adam", "sgd", "lbfgs", "fista"}, default="adam"
         "adam" and "sgd" step through minibatches. "lbfgs" (SciPy's L-BFGS-B) and "fista" (proximal gradient with
-        backtracking, monotone) use all data in every iteration. All four take every penalty.
+        backtracking, monotone) use all data in every iteration. lbfgs takes "l2", "l1", "elasticnet" and "none", fista
+        all but "weight_decay", adam and sgd every penalty.
 
     batch_size : int or "auto", default="auto"
         Rows of a minibatch; "auto" is min(200, n_samples). For adam and sgd.
