@@ -1,5 +1,7 @@
 """L-BFGS-B of SciPy, with L1 terms by splitting."""
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy.optimize
 
@@ -62,20 +64,7 @@ class Lbfgs(Solver):
             value = np.inf
             while n_iter < self.max_iter and function.n_evaluations < self.max_fun:
                 try:
-                    result = scipy.optimize.minimize(
-                        function,
-                        function.start(),
-                        method="L-BFGS-B",
-                        jac=True,
-                        bounds=function.split.bounds(),
-                        callback=after_iteration,
-                        options={
-                            "maxiter": iterations_for(last, self.max_iter - n_iter),
-                            "maxfun": self.max_fun - function.n_evaluations,
-                            "gtol": self.tol,
-                            "ftol": self.tol * FTOL_PER_TOL,
-                        },
-                    )
+                    result = self._search(function, after_iteration, iterations_for(last, self.max_iter - n_iter))
                 except NotFinite:
                     return diverged(monitor, "iteration", monitor.n_epochs + 1, None)
                 function.split.theta_of(result.x, theta)
@@ -104,6 +93,24 @@ class Lbfgs(Solver):
                 "kink of the network or at the precision of the dtype this is the end; otherwise scale the data."
             )
         return FitResult(theta, n_iter, warning)
+
+    def _search(
+        self, function: "_Function", callback: Callable[..., None], max_iter: int
+    ) -> scipy.optimize.OptimizeResult:
+        return scipy.optimize.minimize(
+            function,
+            function.start(),
+            method="L-BFGS-B",
+            jac=True,
+            bounds=function.split.bounds(),
+            callback=callback,
+            options={
+                "maxiter": max_iter,
+                "maxfun": self.max_fun - function.n_evaluations,
+                "gtol": self.tol,
+                "ftol": self.tol * FTOL_PER_TOL,
+            },
+        )
 
 
 class _Function:

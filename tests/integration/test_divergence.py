@@ -104,6 +104,7 @@ def test_features_of_extreme_scale(solver):
     assert np.all(np.diff(model.history_["objective"]) <= 0)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_step_of_lbfgs_that_overflows_is_shortened():
     """exp(raw) overflows after a first long step from raw near 0 to means of 1e4."""
     rng = np.random.default_rng(0)

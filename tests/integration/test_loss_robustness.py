@@ -23,6 +23,9 @@ from sknormnet.losses import (
 )
 
 
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("loss", ["poisson", "gamma", "squared_error"])
 def test_lbfgs_recovers_from_a_steep_start(loss, dtype):

@@ -126,10 +126,8 @@ def extreme_rows(loss):
 
 
 def rounded_exponent(loss, raw):
-    """Size of the differences and products that are rounded before an exponential multiplies their error by it."""
-    if loss.name == "focal":  # exp(gamma * log(1 - p))
-        return max(1, loss.gamma) * np.ptp(np.append(raw, 0))
-    return np.ptp(raw) if loss.name in ("log_loss", "brier") else 0  # softmax; 0 for one column
+    """Size of the exponent gamma * log(1 - p), an error of whose rounding the exponential multiplies by it."""
+    return loss.gamma * np.ptp(np.append(raw, 0)) if loss.name == "focal" and loss.gamma != 2 else 0
 
 
 def assert_exact(got, terms, dtype, tolerance, where):

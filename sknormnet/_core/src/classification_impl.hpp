@@ -73,11 +73,11 @@ template <class T> struct BinaryBrier {  // (p - y)^2
 };
 
 // -(1 - p)^gamma * log(p), p the probability of the right class, and what multiplies 1{k is right} - p_k in its
-// gradient. log_p and log_wrong are the logarithms of p and 1 - p, wrong is 1 - p.
-template <class T> inline Evaluation<T> focal_value(T gamma, T log_p, T wrong, T log_wrong) {
+// gradient. log_p and log_wrong are the logarithms of p and of wrong = 1 - p.
+template <class T> inline Evaluation<T> focal_value(T gamma, T p, T log_p, T wrong, T log_wrong) {
     const T weight = gamma == 2 ? wrong * wrong : exponential(gamma * log_wrong);
     const T ratio = wrong > Format<T>::tiny ? log_p / wrong : T(-1);  // its limit as p goes to 1
-    return {-weight * log_p, weight * (gamma * (1 - wrong) * ratio - 1)};
+    return {-weight * log_p, weight * (gamma * p * ratio - 1)};
 }
 
 template <class T> struct BinaryFocal {
@@ -88,9 +88,9 @@ template <class T> struct BinaryFocal {
         const T margin = sign * raw;
         const T e = exponential(-absolute(margin));
         const T log_sum = log1p_unit(e);
-        const T wrong = (margin < 0 ? T(1) : e) / (1 + e);
+        const T wrong = (margin < 0 ? T(1) : e) / (1 + e), right = (margin < 0 ? e : T(1)) / (1 + e);
         const T log_p = (margin < 0 ? margin : T(0)) - log_sum, log_wrong = (margin < 0 ? T(0) : -margin) - log_sum;
-        const Evaluation<T> at = focal_value(gamma, log_p, wrong, log_wrong);
+        const Evaluation<T> at = focal_value(gamma, right, log_p, wrong, log_wrong);
         return {at.value, sign * (at.slope * wrong)};
     }
 };
@@ -99,16 +99,34 @@ template <class T> struct BinaryFocal {
 
 // out <- exp(x - rowmax(x)), tops[i] <- rowmax, rest[i] <- the row's sum without its largest term (which is 1): the
 // logarithm of the sum is then log1p(rest), exact also where one class dominates.
+// The exponential would multiply what x - rowmax loses by rounding, so that is carried along.
 template <class T> void shifted_exponentials(const T* x, T* out, T* tops, T* rest, i64 rows, i64 columns) {
+    T lost[CHUNK];
     for (i64 i = 0; i < rows; ++i) {
         const T* row = x + i * columns;
         T top = row[0];
         for (i64 j = 1; j < columns; ++j) top = row[j] > top ? row[j] : top;
         tops[i] = top;
-        for (i64 j = 0; j < columns; ++j) out[i * columns + j] = row[j] - top;
     }
+    // Several rows at once, or a part of one that is longer.
+    const i64 step = columns < CHUNK ? CHUNK / columns : 1, width = smaller(columns, CHUNK);
+    for (i64 start = 0; start < rows; start += step) {
+        for (i64 first = 0; first < columns; first += width) {
+            const i64 block = smaller(step, rows - start), part = smaller(width, columns - first);
+            T* piece = out + start * columns + first;
+            for (i64 i = 0; i < block; ++i) {
+                const T* row = x + (start + i) * columns + first;
+                const T top = tops[start + i];
+                for (i64 j = 0; j < part; ++j) {
+                    const T difference = row[j] - top, taken = row[j] - difference;
+                    piece[i * part + j] = difference;
+                    lost[i * part + j] = (row[j] - (difference + taken)) + (taken - top);
+                }
+            }
 #pragma omp simd
-    for (i64 j = 0; j < rows * columns; ++j) out[j] = exponential(out[j]);
+            for (i64 j = 0; j < block * part; ++j) piece[j] = exponential(piece[j], lost[j]);
+        }
+    }
     for (i64 i = 0; i < rows; ++i) {
         T sum = -1;
         for (i64 j = 0; j < columns; ++j) sum += out[i * columns + j];
@@ -239,7 +257,8 @@ double softmax_focal(void* context, const T* y, i64, const T* raw, i64 rows, i64
         for (i64 i = 0; i < block; ++i) {
             const T wrong = (below_top[i] == 0 ? rest[i] : 1 + rest[i] - values[i]) / (1 + rest[i]);
             const Evaluation<T> at =
-                focal_value(gamma, below_top[i] - log1p_positive(rest[i]), wrong, logarithm(wrong));
+                focal_value(gamma, values[i] / (1 + rest[i]), below_top[i] - log1p_positive(rest[i]), wrong,
+                            logarithm(wrong));
             values[i] = at.value;
             slopes[i] = at.slope;
             tops[i] = 1 / (1 + rest[i]);
