@@ -81,8 +81,8 @@ class Objective:
         for term in self.plan.terms:
             if term.penalty.decoupled and term.strength > 0:
                 raise ValueError(
-                    f"{term.penalty!r} is no part of the objective, which solver={solver!r} minimises: use penalty='l2', "
-                    "or solver='adam' or 'sgd'"
+                    f"{term.penalty!r} is no part of the objective, which solver={solver!r} minimises: use "
+                    "penalty='l2', or solver='adam' or 'sgd'"
                 )
 
     def proximal_slices(self) -> list[slice]:

@@ -218,6 +218,7 @@ def scad(t, strength, gamma):
 
 PENALTIES = {
     "none": lambda W, strength: 0.0,
+    "weight_decay": lambda W, strength: 0.0,
     "l1": lambda W, strength: strength * np.sum(np.abs(W)),
     "l2": lambda W, strength: strength * 0.5 * np.sum(W**2),
     "elasticnet": lambda W, strength, **parameters: strength * elasticnet(W, **parameters),

@@ -59,6 +59,7 @@ cdef extern from "kernels.hpp" namespace "sknormnet" nogil:
         double strength
         double gamma
         double inner_l1
+        double longest_step
 
     cdef cppclass Elementwise:
         double l1

@@ -105,7 +105,7 @@ cdef class GroupKernel(PenaltyKernel):
         self.outer = outer
         self.inner = inner
         self.gamma = gamma
-        self.groups = None if groups is None else np.ascontiguousarray(groups, dtype=np.int64)
+        self.groups = None if groups is None else np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
     @property
     def separable(self):
@@ -140,9 +140,12 @@ cdef class GroupKernel(PenaltyKernel):
         c.strength = strength * self.outer
         c.gamma = self.gamma
         c.inner_l1 = strength * self.inner
+        c.longest_step = self.gamma if self.shape == "mcp" else self.gamma - 1
         return 0
 
     cdef object fill(self, LayerPenalty& layer, i64 fan_in, i64 fan_out, double strength, bint penalize_intercepts):
+        if self.groups is not None and len(self.groups) != fan_in:
+            raise ValueError(f"groups has {len(self.groups)} entries, but the layer has {fan_in} inputs")
         layout = self.layout(fan_in + penalize_intercepts, fan_out)
         if self.shape == "linear" and layout[0] == (fan_in + penalize_intercepts) * fan_out:
             # Every group is a single weight, whose norm is its size: L1, whose step is faster.

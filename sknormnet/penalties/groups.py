@@ -183,8 +183,8 @@ class SCAD(_Concave):
     """Smoothly clipped absolute deviation: like L1 near zero, constant for large weights.
 
     With t the size of a weight or the norm of a group and s the strength: s*t for t <= s, (2*gamma*s*t - t^2 - s^2) /
-    (2*(gamma - 1)) for t <= gamma*s, s^2 * (gamma + 1) / 2 beyond. It does not scale with the strength. Not convex: a fit
-    is a local minimum.
+    (2*(gamma - 1)) for t <= gamma*s, s^2 * (gamma + 1) / 2 beyond. It does not scale with the strength. Not convex: a
+    fit is a local minimum.
 
     Parameters
     ----------

@@ -22,7 +22,6 @@ from sknormnet.losses import (
     Tweedie,
 )
 
-
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 

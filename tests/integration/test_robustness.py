@@ -105,7 +105,7 @@ def test_blocks_that_do_not_belong_together():
     with pytest.raises(ValueError, match="class numbers"):
         network.bind(X, np.full((60, 1), 3.0), None, LOSSES["log_loss"]().kernel())
     with pytest.raises(ValueError, match="one term"):
-        network.penalty(np.zeros(network.n_parameters), LayerPenalties([]))
+        network.penalty(np.zeros(network.n_parameters), LayerPenalties([], [], False))
     with pytest.raises(TypeError):
         network.bind(X, None, None, LOSSES["log_loss"]().kernel())
 

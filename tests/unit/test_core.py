@@ -33,7 +33,7 @@ def relu_forward(weights, intercepts, X):
 
 
 def no_penalty(n_layers):
-    return LayerPenalties([(ElementwiseKernel(l1=0.0, l2=0.0), 0.0, 0.0)] * n_layers)
+    return LayerPenalties([(ElementwiseKernel(), 0.0)] * n_layers, [(1, 1)] * n_layers, False)
 
 
 def train(X, y, sizes, *, rows=None, batch_size=7, n_epochs=3, dtype=np.float64, loss="squared_error"):

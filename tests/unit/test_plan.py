@@ -87,8 +87,8 @@ def test_theta_and_back():
 
 def test_intercepts_join_the_penalised_part():
     terms = (PenaltyTerm(L1(), 1.0), PenaltyTerm(L1(), 2.0))
-    assert [s for s, _ in Plan((3, 2, 1), terms).penalized()] == [slice(0, 6), slice(8, 10)]
-    assert [s for s, _ in Plan((3, 2, 1), terms, True).penalized()] == [slice(0, 8), slice(8, 11)]
+    assert [s for s, *_ in Plan((3, 2, 1), terms).penalized()] == [slice(0, 6), slice(8, 10)]
+    assert [s for s, *_ in Plan((3, 2, 1), terms, True).penalized()] == [slice(0, 8), slice(8, 11)]
 
 
 def test_per_layer_has_parameters():

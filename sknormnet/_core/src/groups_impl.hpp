@@ -129,8 +129,13 @@ template <class T, class Shape> struct GroupOperations {
     }
 
     static void norms(const T* w, i64 rows, i64 columns, const Groups& groups, T* scratch) {
+        // Squares may overflow: then once more, with weights so much smaller. Squares that underflow are zeros.
+        const T small = sizeof(T) == 4 ? T(0x1p-80) : T(0x1p-560);
         group_sums(groups, rows, columns, scratch, [=](i64 j) { return w[j] * w[j]; });
-        for (i64 g = 0; g < groups.n; ++g) scratch[g] = square_root(scratch[g]);
+        bool finite = true;
+        for (i64 g = 0; g < groups.n; ++g) finite = finite && scratch[g] - scratch[g] == 0;
+        if (!finite) group_sums(groups, rows, columns, scratch, [=](i64 j) { return (small * w[j]) * (small * w[j]); });
+        for (i64 g = 0; g < groups.n; ++g) scratch[g] = finite ? square_root(scratch[g]) : square_root(scratch[g]) / small;
     }
 
     static double value(const T* w, i64 rows, i64 columns, const GroupPenalty& p, T* scratch) {
@@ -157,7 +162,8 @@ template <class T, class Shape> struct GroupOperations {
         for (i64 g = 0; g < p.groups.n; ++g) {
             const T norm = scratch[g];
             const T kept = shape.prox(norm, steps[g], strength_of(p, g));
-            scratch[g] = kept > 0 ? kept / norm : T(0);
+            // Not finite: NaN, which shows, where a threshold would hide it as 0.
+            scratch[g] = norm - norm == 0 ? (kept > 0 ? kept / norm : T(0)) : norm - norm;
         }
         for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) {
             w[j] = scratch[g] == 0 ? T(0) : w[j] * scratch[g];

@@ -63,6 +63,7 @@ struct GroupPenalty {
     int shape = LINEAR;
     Groups groups;
     double strength = 0, gamma = 0, inner_l1 = 0;
+    double longest_step = 0;  // of a concave shape under adam: beyond, the prox would remove weights of any size
 };
 
 struct SgdStep {

@@ -55,6 +55,11 @@ template <class T> class Rule {
         } else {
             table_->adam_advance(w, gradient, first_ + offset, second_ + offset, rows, columns, penalty.groups, adam_,
                                  steps);
+            // Where gradients vanish, the second moments do, and the steps grow without bound.
+            if (penalty.shape != LINEAR) {
+                const T longest = static_cast<T>(penalty.longest_step);
+                for (i64 g = 0; g < penalty.groups.n; ++g) steps[g] = std::min(steps[g], longest);
+            }
             functions.prox(gradient, rows, columns, penalty, steps, scratch);
             std::copy_n(gradient, rows * columns, w);
         }
