@@ -96,6 +96,7 @@ def test_narrower_instruction_sets_pass_too(wish):
     if order.index(instruction_set()) <= order.index(wish):
         pytest.skip(f"this process already runs {instruction_set()}")
     here = [__file__, __file__.replace("test_kernels", "test_rules"), __file__.replace("test_kernels", "test_losses")]
+    here.append(__file__.replace("test_kernels", "test_penalty_closed_forms"))
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", "not narrower", *here],
         env={**os.environ, "SKNORMNET_SIMD": wish},
