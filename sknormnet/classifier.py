@@ -7,7 +7,6 @@ from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
-from sklearn.utils.validation import check_is_fitted
 
 from sknormnet import validation
 from sknormnet.base import BaseNormRegMLP, Target, check_stochastic
@@ -342,7 +341,6 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Classes with the largest raw prediction, for two classes by its sign; or the indicator matrix of labels.
         """
-        check_is_fitted(self)
         return self._predict_in_blocks(X, self._decode)
 
     def decision_function(self, X):
@@ -358,7 +356,6 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
             For two classes a column that is positive for ``classes_[1]`` (its log-odds with "log_loss"), otherwise a
             column for each class or label.
         """
-        check_is_fitted(self)
 
         def decision(raw: np.ndarray) -> np.ndarray:
             if self._n_label_columns is None and raw.shape[1] == 2:

@@ -123,7 +123,7 @@ cdef class GroupKernel(PenaltyKernel):
         if rows != len(of_row):
             raise ValueError(f"groups has {len(self.groups)} entries, but the layer has {rows} inputs")
         sizes = np.bincount(of_row).astype(np.float64)
-        return len(sizes), of_row, np.sqrt(sizes), np.maximum(sizes, 1)
+        return len(sizes), of_row, np.sqrt(sizes), sizes
 
     cdef int describe(self, kernels.GroupPenalty& c, tuple layout, double strength) except -1:
         n, of_row, factors, sizes = layout

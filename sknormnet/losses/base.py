@@ -1,10 +1,7 @@
 """What a loss is."""
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from functools import partial
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -230,20 +227,6 @@ class CompiledLoss(Loss):
                 raise ValueError(f"smoothing must be > 0 and is for losses with kinks; got {smoothing} for {self!r}")
             kernel.smoothing = smoothing
         return kernel.value_and_gradient(y, raw, sample_weight)
-
-
-def check_number(loss: Loss, parameter: str, allowed: str, fits: Callable[[float], bool]) -> None:
-    """Raise where a constructor argument is no finite number or does not fit."""
-    value = getattr(loss, parameter)
-    name = f"{parameter} of {type(loss).__name__}"
-    if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number {allowed}, got {value!r}")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number) or not fits(number):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")
 
 
 def weighted_mean(y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray:

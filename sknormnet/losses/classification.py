@@ -3,8 +3,9 @@
 import numpy as np
 
 from sknormnet._core.losses import LossKernel
-from sknormnet.losses.base import CompiledLoss, check_number, weighted_mean
+from sknormnet.losses.base import CompiledLoss, weighted_mean
 from sknormnet.losses.links import ClippedLink, Link, LogitLink, SoftmaxLink
+from sknormnet.parameters import check_number
 
 EPS = np.finfo(np.float64).eps
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from sknormnet._core.losses import LossKernel
-from sknormnet.losses.base import CompiledLoss, check_number, weighted_mean
+from sknormnet.losses.base import CompiledLoss, weighted_mean
 from sknormnet.losses.links import Link, LogLink, MeanVarianceLink
+from sknormnet.parameters import check_number
 
 LEAST = 10 * np.finfo(np.float64).eps  # of a mean whose logarithm is taken, as in scikit-learn's losses
 

@@ -8,8 +8,9 @@ from sklearn.metrics import d2_pinball_score
 from sklearn.utils.validation import check_consistent_length
 
 from sknormnet._core.losses import LossKernel
-from sknormnet.losses.base import CompiledLoss, check_number, weighted_mean, weighted_quantile
+from sknormnet.losses.base import CompiledLoss, weighted_mean, weighted_quantile
 from sknormnet.losses.links import IdentityLink, Link, SortedLink
+from sknormnet.parameters import check_number
 
 
 class SquaredError(CompiledLoss):

@@ -1,11 +1,11 @@
 """Penalties on the norms of groups of weights: rows, columns, joined rows, or a whole matrix."""
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from sknormnet._core.penalties import GroupKernel
+from sknormnet.parameters import check_number
 from sknormnet.penalties.base import Penalty
 
 
@@ -100,7 +100,7 @@ class SparseGroupLasso(_OfGroups):
         self.groups = groups
 
     def kernel(self) -> GroupKernel:
-        _check_number(self, "l1_ratio", "in [0, 1]", lambda ratio: 0 <= ratio <= 1)
+        check_number(self, "l1_ratio", "in [0, 1]", lambda ratio: 0 <= ratio <= 1)
         groups = self._checked_groups()
         return GroupKernel("linear", self.by, outer=1.0 - self.l1_ratio, inner=float(self.l1_ratio), groups=groups)
 
@@ -137,7 +137,7 @@ class _Concave(Penalty):
     gamma: float
 
     def _kernel(self, shape: str, least: float) -> GroupKernel:
-        _check_number(self, "gamma", f"> {least}", lambda gamma: gamma > least)
+        check_number(self, "gamma", f"> {least}", lambda gamma: gamma > least)
         if self.by not in ("weight", "input", "output", "matrix"):
             raise ValueError(
                 f"by of {type(self).__name__} must be 'weight', 'input', 'output' or 'matrix', got {self.by!r}"
@@ -211,12 +211,3 @@ class SCAD(_Concave):
 
     def kernel(self) -> GroupKernel:
         return self._kernel("scad", 2)
-
-
-def _check_number(penalty: Penalty, parameter: str, allowed: str, fits: Any) -> None:
-    value = getattr(penalty, parameter)
-    name = f"{parameter} of {type(penalty).__name__}"
-    if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number {allowed}, got {value!r}")
-    if not np.isfinite(float(value)) or not fits(value):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")

@@ -1,6 +1,7 @@
 """Penalties on single weights."""
 
 from sknormnet._core.penalties import ElementwiseKernel
+from sknormnet.parameters import check_number
 from sknormnet.penalties.base import Penalty
 
 
@@ -100,8 +101,7 @@ class ElasticNet(Penalty):
         return self.l1_ratio == 0
 
     def kernel(self) -> ElementwiseKernel:
-        if not 0 <= self.l1_ratio <= 1:
-            raise ValueError(f"l1_ratio of ElasticNet must lie in [0, 1], got {self.l1_ratio!r}")
+        check_number(self, "l1_ratio", "in [0, 1]", lambda ratio: 0 <= ratio <= 1)
         return ElementwiseKernel(l1=float(self.l1_ratio), l2=1.0 - self.l1_ratio)
 
 

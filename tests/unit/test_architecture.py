@@ -14,6 +14,7 @@ import sknormnet
 ROOT = Path(sknormnet.__file__).parent
 LEVELS = {
     "_core": 0,
+    "parameters": 0,
     "activations": 1,
     "initializers": 1,
     "losses": 1,

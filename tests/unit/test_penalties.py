@@ -295,7 +295,7 @@ def test_docstrings(cls):
 
 
 BAD = [
-    (ElasticNet(1.5), r"l1_ratio of ElasticNet must lie in \[0, 1\]"),
+    (ElasticNet(1.5), r"l1_ratio of ElasticNet must be in \[0, 1\]"),
     (SparseGroupLasso(l1_ratio=-0.1), "l1_ratio of SparseGroupLasso"),
     (SparseGroupLasso(l1_ratio=1.1), "l1_ratio of SparseGroupLasso"),
     (SparseGroupLasso(l1_ratio=float("nan")), "l1_ratio of SparseGroupLasso"),

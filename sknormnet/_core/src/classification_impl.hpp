@@ -2,6 +2,13 @@
 //
 // One column of y and several of raw: classes 0..columns-1. Otherwise a binary loss for each column.
 
+template <class T, sknormnet::LossFunction<T> Binary, sknormnet::LossFunction<T> Classes>
+double by_encoding(void* context, const T* y, i64 y_columns, const T* raw, i64 rows, i64 raw_columns,
+                   const T* sample_weight, T scale, T* gradient) {
+    return (y_columns == raw_columns ? Binary : Classes)(context, y, y_columns, raw, rows, raw_columns, sample_weight,
+                                                         scale, gradient);
+}
+
 // --------------------------------------------------------------------------------------------- of the margin
 
 // y holds the class, 0..columns-1, in one column: the sum over classes of a binary loss, own class against the others.
@@ -37,14 +44,6 @@ template <class T> struct Margin {  // of 1 - margin, margin = raw for y = 1 and
         return {at.value, -sign * at.slope};
     }
 };
-
-template <class T>
-double margin_loss(void* context, const T* y, i64 y_columns, const T* raw, i64 rows, i64 raw_columns,
-                   const T* sample_weight, T scale, T* gradient) {
-    const bool classes = y_columns != raw_columns;
-    return (classes ? one_versus_rest<T, Margin<T>> : elementwise_loss<T, Margin<T>>)(
-        context, y, y_columns, raw, rows, raw_columns, sample_weight, scale, gradient);
-}
 
 // --------------------------------------------------------------------------------- of a binary probability
 
@@ -184,14 +183,6 @@ double softmax_log_loss(void* context, const T* y, i64, const T* raw, i64 rows, 
     return total;
 }
 
-template <class T>
-double log_loss(void* context, const T* y, i64 y_columns, const T* raw, i64 rows, i64 raw_columns,
-                const T* sample_weight, T scale, T* gradient) {
-    const bool binary = y_columns == raw_columns;
-    return (binary ? elementwise_loss<T, BinaryLogLoss<T>> : softmax_log_loss<T>)(
-        context, y, y_columns, raw, rows, raw_columns, sample_weight, scale, gradient);
-}
-
 // ||p - onehot(y)||^2 / 2
 template <class T>
 double softmax_brier(void*, const T* y, i64, const T* raw, i64 rows, i64 columns, const T* sample_weight, T scale,
@@ -231,14 +222,6 @@ double softmax_brier(void*, const T* y, i64, const T* raw, i64 rows, i64 columns
 }
 
 template <class T>
-double brier_loss(void* context, const T* y, i64 y_columns, const T* raw, i64 rows, i64 raw_columns,
-                  const T* sample_weight, T scale, T* gradient) {
-    const bool binary = y_columns == raw_columns;
-    return (binary ? elementwise_loss<T, BinaryBrier<T>> : softmax_brier<T>)(
-        context, y, y_columns, raw, rows, raw_columns, sample_weight, scale, gradient);
-}
-
-template <class T>
 double softmax_focal(void* context, const T* y, i64, const T* raw, i64 rows, i64 columns, const T* sample_weight,
                      T scale, T* gradient) {
     const T gamma = static_cast<T>(parameters_of(context).shape);
@@ -274,14 +257,6 @@ double softmax_focal(void* context, const T* y, i64, const T* raw, i64 rows, i64
         }
     }
     return total;
-}
-
-template <class T>
-double focal_loss(void* context, const T* y, i64 y_columns, const T* raw, i64 rows, i64 raw_columns,
-                  const T* sample_weight, T scale, T* gradient) {
-    const bool binary = y_columns == raw_columns;
-    return (binary ? elementwise_loss<T, BinaryFocal<T>> : softmax_focal<T>)(
-        context, y, y_columns, raw, rows, raw_columns, sample_weight, scale, gradient);
 }
 
 // ---------------------------------------------------------------------------------------------------- links

@@ -190,7 +190,7 @@ template <class T, class Shape> struct GroupOperations {
         // A group of zeros takes up to its slope at zero off the norm of what is left.
         group_sums(p.groups, rows, columns, scratch, [=](i64 j) { return w[j] == 0 ? T(0) : T(1); });
         for (i64 g = 0; g < p.groups.n; ++g) scratch[g] = scratch[g] > 0 ? T(-1) : T(0);  // -1: not zero
-        for_each_zero_group(out, rows, columns, p, scratch);
+        shrink_zero_groups(out, rows, columns, p, scratch);
         for_each_weight(p.groups, rows, columns, [=](i64 j, i64) { out[j] = absolute(out[j]); });
     }
 
@@ -204,7 +204,7 @@ template <class T, class Shape> struct GroupOperations {
         }
     }
 
-    static void for_each_zero_group(T* out, i64 rows, i64 columns, const GroupPenalty& p, T* flags) {
+    static void shrink_zero_groups(T* out, i64 rows, i64 columns, const GroupPenalty& p, T* flags) {
         const Shape shape(static_cast<T>(p.gamma));
         // squares of groups of zeros only, so that one array serves as flag and as sum
         visit_groups(
