@@ -20,7 +20,7 @@ from sknormnet.activations import POSITIVELY_HOMOGENEOUS
 from sknormnet.initializers import glorot_uniform
 from sknormnet.losses import Loss
 from sknormnet.objective import Objective
-from sknormnet.plan import PenaltyTerm, Plan, resolve_layer_weights, resolve_penalties
+from sknormnet.plan import Plan, make_plan
 from sknormnet.solvers import STOCHASTIC_SOLVERS, Fista, FitResult, Lbfgs, Monitor, Solver, Stochastic, make_schedule
 
 BLOCK_BYTES = 1 << 23  # predicting works on blocks of about this size
@@ -72,6 +72,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         alpha,
         l1_ratio,
         layer_weights,
+        feature_weights,
         penalize_intercepts,
         solver,
         batch_size,
@@ -102,6 +103,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         self.alpha = alpha
         self.l1_ratio = l1_ratio
         self.layer_weights = layer_weights
+        self.feature_weights = feature_weights
         self.penalize_intercepts = penalize_intercepts
         self.solver = solver
         self.batch_size = batch_size
@@ -183,6 +185,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         before_split = state.get("before_split") or _save_rng(rng)
         train, held_out = self._split(X.shape[0], target, _restore_rng(state["before_split"]) if state else rng)
         objective = Objective(plan, self.activation, loss, X, target.y, weight, train)
+        objective.project(theta)
         monitor = Monitor(
             tol=self.tol,
             patience=self.n_iter_no_change,
@@ -216,13 +219,16 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         return result
 
     def _make_plan(self, layer_sizes: tuple[int, ...]) -> Plan:
-        layer_weights = resolve_layer_weights(self.layer_weights, layer_sizes)
-        penalties = resolve_penalties(self.penalty, self.l1_ratio, layer_sizes)
-        strengths = [float(self.alpha) * c for c in layer_weights]
-        validation.check_strengths(strengths)
-        terms = tuple(PenaltyTerm(p, s) for p, s in zip(penalties, strengths, strict=True))
-        penalized = {term.strength > 0 and term.penalty.name != "none" for term in terms}
-        if len(penalized) == 2 and self.activation in POSITIVELY_HOMOGENEOUS:
+        plan = make_plan(
+            layer_sizes,
+            penalty=self.penalty,
+            l1_ratio=self.l1_ratio,
+            alpha=self.alpha,
+            layer_weights=self.layer_weights,
+            feature_weights=self.feature_weights,
+            penalize_intercepts=bool(self.penalize_intercepts),
+        )
+        if plan.can_be_evaded and self.activation in POSITIVELY_HOMOGENEOUS:
             warnings.warn(
                 f"Some layers are penalised and others are not. With activation={self.activation!r} a penalised layer "
                 "can shrink while the next one grows and the function stays the same, so the penalty may have no "
@@ -230,7 +236,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
                 UserWarning,
                 stacklevel=6,
             )
-        return Plan(layer_sizes, terms, bool(self.penalize_intercepts))
+        return plan
 
     def _initial_theta(self, plan: Plan, dtype, rng, going_on: bool) -> np.ndarray:
         if not going_on:

@@ -50,7 +50,7 @@ class Objective:
         self._network.bind(X, y, sample_weight, self._loss_kernel, named)
         self._penalties = plan.layer_penalties()
         self._weight_slices = plan.weight_slices()
-        terms = [(s, shape, term.penalty, term.strength) for s, shape, term in plan.penalized() if term.strength > 0]
+        terms = [(s, shape, term.penalty, term.strength) for s, shape, term in plan.penalized() if term.active]
         self._smooth_terms = [term for term in terms if term[2].smooth]
         self._proximal_terms = [term for term in terms if not term[2].smooth]
 
@@ -85,8 +85,14 @@ class Objective:
                     "penalty='l2', or solver='adam' or 'sgd'"
                 )
 
-    def proximal_slices(self) -> list[slice]:
-        """The parts of theta whose penalty is taken by its prox."""
+    def project(self, theta: np.ndarray) -> None:
+        """theta <- the nearest point that the constraints allow."""
+        for s, shape, penalty, strength in self._proximal_terms:
+            if penalty.constraint:
+                theta[s] = penalty.prox(theta[s].reshape(shape), 0.0, strength).ravel()
+
+    def proximal_parts(self) -> list[Any]:
+        """Slices or indices of the parts of theta whose penalty is taken by its prox."""
         return [s for s, *_ in self._proximal_terms]
 
     def data_loss(self, theta: np.ndarray, gradient: np.ndarray | None = None) -> float:
@@ -121,10 +127,8 @@ class Objective:
             distance[s] = penalty.residual(W, slope, strength).ravel()
         return float(distance.max())
 
-    def l1_split(self) -> tuple[np.ndarray, np.ndarray]:
-        """Strengths of |w| and of w^2/2 for every coordinate, for solvers that split w = p - n.
-
-        Both hold the non-smooth terms alone.
+    def separable_terms(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of the non-smooth terms, for every coordinate: strengths of |w| and of w^2/2, and whether w >= 0 must hold.
 
         Raises
         ------
@@ -132,15 +136,17 @@ class Objective:
             If a non-smooth penalty is not such a sum over single weights.
         """
         l1, l2 = np.zeros(self.n_parameters), np.zeros(self.n_parameters)
-        for s, _, penalty, strength in self._proximal_terms:
+        non_negative = np.zeros(self.n_parameters, dtype=bool)
+        for s, shape, penalty, strength in self._proximal_terms:
             kernel = penalty.kernel()
             if not kernel.separable:
                 raise ValueError(
-                    f"solver='lbfgs' takes smooth penalties, L1 and elastic net; for {penalty!r} use solver='fista' or "
-                    "'adam'"
+                    "solver='lbfgs' takes smooth penalties, L1, elastic net and NonNegative; for "
+                    f"{penalty!r} use solver='fista' or 'adam'"
                 )
-            l1[s], l2[s] = strength * kernel.l1, strength * kernel.l2
-        return l1, l2
+            l1[s], l2[s] = kernel.strengths(*shape, strength)
+            non_negative[s] = kernel.non_negative
+        return l1, l2, non_negative
 
     def row_order(self, rows: np.ndarray | None = None) -> RowOrder:
         """The rows that count, or those named, as an order for `run_epoch`."""

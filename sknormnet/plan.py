@@ -13,7 +13,9 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from sknormnet._core.network import LayerPenalties, aligned_empty
+from sknormnet._core.penalties import NetworkNormKernel
 from sknormnet.penalties import PENALTIES, ElasticNet, NoPenalty, Penalty
+from sknormnet.penalties.base import CompiledPenalty
 
 SCALES = {
     "uniform": lambda fan_in, fan_out: 1.0,
@@ -60,10 +62,15 @@ class PerLayer(BaseEstimator):
 
 @dataclass(frozen=True)
 class PenaltyTerm:
-    """strength * Omega on one layer."""
+    """strength * Omega on one layer, or on all layers together."""
 
     penalty: Penalty
     strength: float
+
+    @property
+    def active(self) -> bool:
+        """Whether it has any effect: constraints hold at strength 0 too."""
+        return self.strength > 0 or self.penalty.constraint
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ class Plan:
     layer_sizes : tuple of int
         Inputs, hidden units and raw outputs.
     terms : tuple of PenaltyTerm
-        One per weight matrix.
+        One per weight matrix; or a single one, network-wide, of all.
     penalize_intercepts : bool
         Whether b counts as one more row of W.
     """
@@ -92,6 +99,17 @@ class Plan:
     def n_parameters(self) -> int:
         return sum((fan_in + 1) * fan_out for fan_in, fan_out in self.shapes)
 
+    @property
+    def network_wide(self) -> bool:
+        """Whether there is one term for all layers together."""
+        return self.terms[0].penalty.network_wide
+
+    @property
+    def can_be_evaded(self) -> bool:
+        """Whether some layers have a penalty and others none; constraints count as neither."""
+        terms = [term for term in self.terms if not term.penalty.constraint]
+        return len({term.strength > 0 and term.penalty.name != "none" for term in terms}) == 2
+
     def weight_slices(self) -> list[slice]:
         """Where each layer's W lies in theta; its b follows."""
         slices, start = [], 0
@@ -100,16 +118,23 @@ class Plan:
             start += (fan_in + 1) * fan_out
         return slices
 
-    def penalized(self) -> list[tuple[slice, tuple[int, int], PenaltyTerm]]:
-        """The penalised part of each layer (W, or W and b as its last row): where, its shape, its term."""
-        parts = []
-        for s, (fan_in, fan_out), term in zip(self.weight_slices(), self.shapes, self.terms, strict=True):
+    def penalized(self) -> list[tuple[Any, tuple[int, int], PenaltyTerm]]:
+        """What each term penalises (W, or W and b as its last row): where in theta, its shape, the term."""
+        where, shapes = [], []
+        for s, (fan_in, fan_out) in zip(self.weight_slices(), self.shapes, strict=True):
             rows = fan_in + self.penalize_intercepts
-            parts.append((slice(s.start, s.start + rows * fan_out), (rows, fan_out), term))
-        return parts
+            where.append(slice(s.start, s.start + rows * fan_out))
+            shapes.append((rows, fan_out))
+        if self.network_wide:
+            everywhere = np.concatenate([np.arange(s.start, s.stop) for s in where])
+            return [(everywhere, (1, everywhere.size), self.terms[0])]
+        return list(zip(where, shapes, self.terms, strict=True))
 
     def layer_penalties(self) -> LayerPenalties:
         """The terms in compiled form, for an epoch."""
+        if self.network_wide:
+            terms = [(NetworkNormKernel(), 0.0)] * len(self.shapes)
+            return LayerPenalties(terms, self.shapes, self.penalize_intercepts, self.terms[0].strength)
         terms = [(term.penalty.kernel(), term.strength) for term in self.terms]
         return LayerPenalties(terms, self.shapes, self.penalize_intercepts)
 
@@ -168,8 +193,89 @@ def resolve_layer_weights(layer_weights: Any, layer_sizes: tuple[int, ...]) -> l
     return [float(c) * SCALES[scale](*shape) for c, shape in zip(numbers, shapes, strict=True)]
 
 
+def make_plan(
+    layer_sizes: tuple[int, ...],
+    *,
+    penalty: Any,
+    l1_ratio: float,
+    alpha: float,
+    layer_weights: Any,
+    feature_weights: Any,
+    penalize_intercepts: bool,
+) -> Plan:
+    """The plan of an estimator's parameters; l1_ratio serves the name "elasticnet".
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, a sequence does not fit the layers or the inputs, or parts do not go together.
+    TypeError
+        If a penalty is neither a name, None nor a Penalty.
+    """
+    penalties = resolve_penalties(penalty, l1_ratio, layer_sizes)
+    factors = resolve_layer_weights(layer_weights, layer_sizes)
+    if len(penalties) == 1 and penalties[0].network_wide:
+        if set(factors) != {1.0}:
+            raise ValueError(
+                f"{penalties[0]!r} is one norm of all layers, which layer_weights cannot tell apart: use "
+                "L2Norm('matrix')"
+            )
+        factors = [1.0]
+    if feature_weights is not None:
+        weights = resolve_feature_weights(feature_weights, layer_sizes[0])
+        penalties[0] = _OfWeightedInputs(penalties[0], weights)
+        penalties[0].kernel()  # which may refuse them
+    strengths = [float(alpha) * factor for factor in factors]
+    if not np.isfinite(strengths).all():
+        raise ValueError(
+            f"the penalty strengths, alpha times the layer weights, must be finite numbers; they are {strengths}"
+        )
+    terms = tuple(PenaltyTerm(p, s) for p, s in zip(penalties, strengths, strict=True))
+    return Plan(layer_sizes, terms, penalize_intercepts)
+
+
+def resolve_feature_weights(feature_weights: Any, n_features: int) -> np.ndarray:
+    """One factor of the first layer's strength for each input.
+
+    Raises
+    ------
+    ValueError
+        If there is not one for each input, or one is negative or not finite.
+    """
+    try:
+        weights = np.asarray(feature_weights, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"feature_weights must be numbers, one for each input; got {feature_weights!r}") from error
+    if weights.shape != (n_features,):
+        raise ValueError(
+            f"feature_weights must be one number for each of the {n_features} inputs, got shape {weights.shape}"
+        )
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ValueError("feature_weights must be finite numbers >= 0; 0 leaves an input unpenalised")
+    return weights
+
+
+class _OfWeightedInputs(CompiledPenalty):
+    """A penalty of inputs or single weights whose strength has a factor for each input."""
+
+    def __init__(self, penalty, feature_weights):
+        self.penalty = penalty
+        self.feature_weights = feature_weights
+        for attribute in ("name", "smooth", "convex", "constraint", "decoupled"):
+            setattr(self, attribute, getattr(penalty, attribute))
+
+    def kernel(self) -> Any:
+        kernel = self.penalty.kernel().for_inputs(self.feature_weights)
+        if kernel is None:
+            raise ValueError(
+                f"feature_weights multiply the penalty of each input, and {self.penalty!r} has none: use a penalty of "
+                "single weights or one with by='input' on the first layer"
+            )
+        return kernel
+
+
 def resolve_penalties(penalty: Any, l1_ratio: float, layer_sizes: tuple[int, ...]) -> list[Penalty]:
-    """The penalty of each weight matrix; l1_ratio serves the name "elasticnet".
+    """The penalty of each weight matrix, or one that is network-wide; l1_ratio serves the name "elasticnet".
 
     Raises
     ------
@@ -183,12 +289,20 @@ def resolve_penalties(penalty: Any, l1_ratio: float, layer_sizes: tuple[int, ...
         if penalty.scale != "uniform":
             raise ValueError("a PerLayer of penalties takes no scale; give it to layer_weights=PerLayer(scale=...)")
         entries = penalty.for_layers(len(shapes))
+    elif isinstance(penalty, Penalty) and penalty.network_wide:
+        return [_resolve_penalty(penalty, l1_ratio)]
     elif penalty is None or isinstance(penalty, str | Penalty):
         entries = [penalty] * len(shapes)
     else:
         entries = list(penalty)
         _check_one_per_layer("penalty", entries, shapes)
-    return [_resolve_penalty(entry, l1_ratio) for entry in entries]
+    penalties = [_resolve_penalty(entry, l1_ratio) for entry in entries]
+    for resolved in penalties:
+        if resolved.network_wide:
+            raise ValueError(
+                f"{resolved!r} is one norm of all layers and cannot be the penalty of one: give it alone, as penalty="
+            )
+    return penalties
 
 
 def _resolve_penalty(entry: Any, l1_ratio: float) -> Penalty:

@@ -50,6 +50,10 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         (fan_in + fan_out) / (fan_in*fan_out). With ``layer_weights=PerLayer()`` a grid reaches
         ``layer_weights__first``, ``__hidden`` and ``__last`` as scalars, whatever the depth.
 
+    feature_weights : array-like of float of shape (n_features,), default=None
+        Factor of the penalty of each input on the first layer, 0 for one that is not penalised. For penalties of single
+        weights (L1, L2, ...) and those with ``by="input"``; others refuse it.
+
     penalize_intercepts : bool, default=False
         Whether intercepts count as one more row of their layer's matrix in the penalty.
 
@@ -211,6 +215,7 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         alpha=1e-4,
         l1_ratio=0.5,
         layer_weights=None,
+        feature_weights=None,
         penalize_intercepts=False,
         solver="adam",
         batch_size="auto",
@@ -242,6 +247,7 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
             alpha=alpha,
             l1_ratio=l1_ratio,
             layer_weights=layer_weights,
+            feature_weights=feature_weights,
             penalize_intercepts=penalize_intercepts,
             solver=solver,
             batch_size=batch_size,

@@ -37,6 +37,7 @@ def parameter_constraints(task: str) -> dict[str, list]:
         "alpha": [non_negative],
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "layer_weights": [None, StrOptions(set(SCALES)), PerLayer, "array-like"],
+        "feature_weights": [None, "array-like"],
         "penalize_intercepts": ["boolean"],
         "solver": [StrOptions(set(SOLVERS))],
         "batch_size": [StrOptions({"auto"}), count],
@@ -128,11 +129,6 @@ def check_hidden_layer_sizes(sizes: Any) -> tuple[int, ...]:
         if isinstance(size, bool) or not isinstance(size, int | np.integer) or not 1 <= size < 2**31:
             raise ValueError(f"hidden_layer_sizes must be positive integers below 2**31, got {size!r} in {sizes!r}")
     return tuple(int(size) for size in sizes)
-
-
-def check_strengths(strengths: list[float]) -> None:
-    if not np.isfinite(strengths).all():
-        raise ValueError(f"alpha times the layer weights must be finite, got {strengths}")
 
 
 def check_training_data(

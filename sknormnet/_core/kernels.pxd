@@ -65,6 +65,19 @@ cdef extern from "kernels.hpp" namespace "sknormnet" nogil:
         double l1
         double l2
         double decay
+        bool non_negative
+        bool smooth
+
+    cdef enum:
+        PENALTY_VALUE
+        PENALTY_GRADIENT
+        PENALTY_PROX
+
+    cdef cppclass MatrixPenalty:
+        void* float_function
+        void* double_function
+        void* context
+        double strength
         bool smooth
 
     const char* instruction_set()
@@ -83,7 +96,7 @@ cdef extern from "array_functions.hpp" namespace "sknormnet" nogil:
     void group_prox[T](T*, i64, i64, const GroupPenalty&, const T*, T*)
     void group_subgradient[T](const T*, T*, i64, i64, const GroupPenalty&, T*)
     void group_residual[T](const T*, const T*, T*, i64, i64, const GroupPenalty&, T*)
-    double penalty_value[T](const T*, i64, double, double)
-    void penalty_prox[T](const T*, T*, i64, double, double)
-    void penalty_subgradient[T](const T*, T*, i64, double, double)
-    void penalty_residual[T](const T*, const T*, T*, i64, double, double)
+    double penalty_value[T](const T*, i64, const Elementwise&)
+    void penalty_prox[T](const T*, T*, i64, const Elementwise&, double)
+    void penalty_subgradient[T](const T*, T*, i64, const Elementwise&)
+    void penalty_residual[T](const T*, const T*, T*, i64, const Elementwise&)

@@ -7,17 +7,11 @@ import numpy as np
 cimport cython
 cimport numpy as cnp
 from libc.math cimport isnan
-from libc.string cimport memcpy
 from sknormnet._core cimport kernels
 from sknormnet._core.kernels cimport i64
+from sknormnet._core.python_calls cimport FLUSH_BITS, FloatingPointMode, new_array, read_mode, write_mode
 
 cnp.import_array()
-
-cdef extern from "flush_to_zero.hpp" namespace "sknormnet" nogil:
-    ctypedef int FloatingPointMode
-    FloatingPointMode FLUSH_BITS
-    FloatingPointMode read_mode()
-    void write_mode(FloatingPointMode)
 
 ctypedef double (*float_loss)(void*, const float*, i64, const float*, i64, i64, const float*, float,
                               float*) noexcept nogil
@@ -201,15 +195,6 @@ cdef class PythonLossKernel(LossKernel):
                 f"{name} must return a gradient of raw's shape, {raw.shape}; got one of shape {gradient.shape}"
             )
         return float(value), np.ascontiguousarray(gradient, dtype=raw.dtype)
-
-
-cdef object new_array(const cython.floating* values, i64 rows, i64 columns):
-    # A copy: the method may keep what it is given.
-    cdef cnp.npy_intp[2] shape = [rows, columns]
-    array = cnp.PyArray_SimpleNew(
-        2 if columns > 0 else 1, shape, cnp.NPY_FLOAT if cython.floating is float else cnp.NPY_DOUBLE)
-    memcpy(cnp.PyArray_DATA(<cnp.ndarray> array), values, rows * max(columns, 1) * sizeof(cython.floating))
-    return array
 
 
 cdef double call_python_loss(

@@ -13,7 +13,7 @@ from scipy.linalg.cython_blas cimport dgemm, sgemm
 from sknormnet._core cimport kernels
 from sknormnet._core.kernels cimport i64
 from sknormnet._core.losses cimport CLossKernel, LossKernel
-from sknormnet._core.penalties cimport LayerPenalty, PenaltyKernel
+from sknormnet._core.penalties cimport LayerPenalty, NetworkPenalty, PenaltyKernel
 
 import threading
 
@@ -78,7 +78,7 @@ cdef extern from "network.hpp" namespace "sknormnet" nogil:
         i64 steps_done
         double rate_start
         double rate_end
-        const LayerPenalty* penalties
+        const NetworkPenalty* penalty
 
     cdef cppclass EpochResult:
         double data_loss
@@ -90,7 +90,7 @@ cdef extern from "network.hpp" namespace "sknormnet" nogil:
         int forward(const void* const*, const void* const*, const FeatureView&, const i64*, i64, void*, Poll) except +
         int value_and_gradient(const void*, void*, Poll, double*) except +
         int run_epoch(void*, const EpochPlan&, Poll, EpochResult*) except +
-        double penalty(const void*, const LayerPenalty*)
+        double penalty(const void*, const NetworkPenalty&)
         double gemm_seconds(i64, i64) except +
 
     cdef cppclass CNetwork "sknormnet::Network"[T](NetworkBase):
@@ -130,20 +130,29 @@ cdef class LayerPenalties:
     shapes : list of (fan_in, fan_out)
     penalize_intercepts : bool
         Whether intercepts count as one more row of their matrix.
+    network_norm : float, default=0.0
+        Strength of the norm of all weights of the layers that have a `NetworkNormKernel`.
     """
 
-    cdef vector[LayerPenalty] c
-    cdef list kept
+    cdef NetworkPenalty c
+    cdef list kernels, kept
 
-    def __init__(self, terms, shapes, bint penalize_intercepts):
+    def __init__(self, terms, shapes, bint penalize_intercepts, double network_norm=0.0):
         cdef LayerPenalty layer
         cdef PenaltyKernel kernel
-        self.kept = []
+        self.kernels, self.kept = [], []
+        self.c.norm = network_norm
         for (kernel, strength), (fan_in, fan_out) in zip(terms, shapes, strict=True):
             if kernel is None:
                 raise TypeError("a penalty's kernel() must return a kernel, got None")
             self.kept.append(kernel.fill(layer, fan_in, fan_out, strength, penalize_intercepts))
-            self.c.push_back(layer)
+            self.kernels.append(kernel)
+            self.c.layers.push_back(layer)
+
+    cdef int raise_pending(self) except -1:
+        for kernel in self.kernels:
+            (<PenaltyKernel> kernel).raise_pending()
+        return 0
 
 
 cdef class UpdateRule:
@@ -370,17 +379,20 @@ cdef class Network:
         plan.steps_done = rule.steps_done
         plan.rate_start = rate_start
         plan.rate_end = rate_end
-        plan.penalties = penalties.c.data()
+        plan.penalty = &penalties.c
         with nogil:
             status = self.c.get().run_epoch(theta_pointer, plan, poll, &result)
         self._raise_pending(status)
+        penalties.raise_pending()
         rule.steps_done += result.steps
         return result.data_loss, result.penalty, status == FINISHED
 
     def penalty(self, theta, LayerPenalties penalties not None):
         """Sum over the layers of strength * Omega."""
         self._require_one_per_layer(penalties)
-        return self.c.get().penalty(self._data(theta, (self.n_parameters,)), penalties.c.data())
+        value = self.c.get().penalty(self._data(theta, (self.n_parameters,)), penalties.c)
+        penalties.raise_pending()
+        return value
 
     cdef const i64* _rows(self, RowOrder rows, i64 n_rows) except NULL:
         if rows.n_rows != n_rows:
@@ -392,7 +404,7 @@ cdef class Network:
         return (<LossKernel> self.bound[3]).raise_pending()
 
     cdef int _require_one_per_layer(self, LayerPenalties penalties) except -1:
-        if <i64> penalties.c.size() != len(self.layer_sizes) - 1:
+        if <i64> penalties.c.layers.size() != len(self.layer_sizes) - 1:
             raise ValueError("penalties must have one term per weight matrix")
         return 0
 

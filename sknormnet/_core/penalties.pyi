@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 
 SHAPES: dict[str, int]
@@ -5,6 +7,7 @@ GROUPINGS: dict[str, int]
 
 class PenaltyKernel:
     separable: bool
+    def for_inputs(self, factors: np.ndarray) -> PenaltyKernel | None: ...
     def value(self, W: np.ndarray, strength: float) -> float: ...
     def prox(self, V: np.ndarray, step: float, strength: float) -> np.ndarray: ...
     def subgradient(self, W: np.ndarray, strength: float) -> np.ndarray: ...
@@ -14,7 +17,23 @@ class ElementwiseKernel(PenaltyKernel):
     l1: float
     l2: float
     decay: float
-    def __init__(self, *, l1: float = 0.0, l2: float = 0.0, decay: float = 0.0) -> None: ...
+    non_negative: bool
+    row_factors: np.ndarray | None
+    def __init__(
+        self,
+        *,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        decay: float = 0.0,
+        non_negative: bool = False,
+        row_factors: np.ndarray | None = None,
+    ) -> None: ...
+    def strengths(self, rows: int, columns: int, strength: float) -> tuple[np.ndarray, np.ndarray]: ...
+
+class NetworkNormKernel(PenaltyKernel): ...
+
+class PythonPenaltyKernel(PenaltyKernel):
+    def __init__(self, penalty: Any) -> None: ...
 
 class GroupKernel(PenaltyKernel):
     shape: str

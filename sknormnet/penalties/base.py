@@ -6,19 +6,91 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from sknormnet._core.penalties import PythonPenaltyKernel
+
 
 class Penalty(BaseEstimator, ABC):
-    """Function Omega of one weight matrix of shape (fan_in, fan_out).
+    """Function Omega of one weight matrix of shape (fan_in, fan_out); the base of users' own penalties.
 
     The strength is an argument, never part of a penalty: the objective has strength * Omega(W), with strength = alpha
     times the layer's weight. A smooth penalty joins the gradient; any other is taken by its prox. Parameters are
     constructor arguments, with ``get_params``, ``set_params`` and ``clone`` as scikit-learn's estimators have them.
+
+    A penalty of one's own defines `value` and `subgradient` and says whether it is smooth; if it is not, `prox` and
+    `residual` too. Matrices are float32 or float64, and so is what is returned. In training it is called with the
+    interpreter's lock held, and under adam all weights of its matrix share one second moment, so that the metric of the
+    prox is a number. A function of single weights' sizes, or of groups' norms, is written with less as a
+    `ShapePenalty`. `sknormnet.testing.check_penalty` checks either.
+
+    Attributes
+    ----------
+    name : str
+    smooth : bool
+        Whether Omega is differentiable everywhere.
+    convex : bool
+        Claimed, and checked by check_penalty.
+    constraint : bool
+        Whether Omega is infinite for some W: it then holds at strength 0 too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknormnet import NormRegMLPRegressor
+    >>> from sknormnet.penalties import Penalty
+    >>> class DistanceToStart(Penalty):
+    ...     "Half the squared distance to a matrix that is given."
+    ...     name, smooth, convex = "distance", True, True
+    ...     def __init__(self, start=0.0):
+    ...         self.start = start
+    ...     def value(self, W, strength):
+    ...         return 0.5 * strength * ((W - self.start) ** 2).sum()
+    ...     def subgradient(self, W, strength):
+    ...         return strength * (W - self.start)
+    >>> X, y = np.eye(4), np.zeros(4)
+    >>> model = NormRegMLPRegressor((), penalty=DistanceToStart(2.0), alpha=1e3, solver="lbfgs").fit(X, y)
+    >>> model.coefs_[0].ravel().round(2)
+    array([2., 2., 2., 2.])
     """
 
-    name: ClassVar[str]
-    smooth: bool
+    name: ClassVar[str] = "own"
+    smooth: bool = False
     decoupled: ClassVar[bool] = False  # outside the objective: the full-batch solvers refuse it
-    convex: ClassVar[bool] = False  # claimed, and checked by sknormnet.testing.check_penalty
+    convex: bool = False
+    constraint: bool = False
+    network_wide: bool = False  # one term for all layers together
+
+    @abstractmethod
+    def value(self, W: np.ndarray, strength: float) -> float:
+        """strength * Omega(W)."""
+
+    @abstractmethod
+    def subgradient(self, W: np.ndarray, strength: float) -> np.ndarray:
+        """Element of smallest norm of the subdifferential of strength * Omega at W, which is shaped like W."""
+
+    def prox(self, V: np.ndarray, step: float, strength: float) -> np.ndarray:
+        """argmin over W of 0.5 * ||W - V||^2 + step * strength * Omega(W)."""
+        raise TypeError(f"{type(self).__name__} has no prox, which a penalty that is not smooth must define")
+
+    def residual(self, W: np.ndarray, gradient: np.ndarray, strength: float) -> np.ndarray:
+        """Distance of -gradient to the subdifferential of strength * Omega at W, element by element."""
+        if not self.smooth:
+            raise TypeError(f"{type(self).__name__} has no residual, which a penalty that is not smooth must define")
+        return np.abs(gradient + self.subgradient(W, strength))
+
+    def kernel(self) -> Any:
+        """Compiled form. Of a penalty that is written in Python: an adapter, which calls its methods."""
+        if not self.smooth:
+            lacking = [name for name in ("prox", "residual") if getattr(type(self), name) is getattr(Penalty, name)]
+            if lacking:
+                raise TypeError(
+                    f"{type(self).__name__} must define {' and '.join(lacking)}, or say smooth = True if it is "
+                    "differentiable everywhere"
+                )
+        return PythonPenaltyKernel(self)
+
+
+class CompiledPenalty(Penalty):
+    """A penalty whose formulas stand in the compiled core."""
 
     @abstractmethod
     def kernel(self) -> Any:
@@ -26,22 +98,23 @@ class Penalty(BaseEstimator, ABC):
 
     def value(self, W: np.ndarray, strength: float) -> float:
         """strength * Omega(W)."""
-        return self.kernel().value(_floating(W), strength)
+        return self.kernel().value(floating(W), strength)
 
     def subgradient(self, W: np.ndarray, strength: float) -> np.ndarray:
         """Element of smallest norm of the subdifferential of strength * Omega at W, which is shaped like W."""
-        return self.kernel().subgradient(_floating(W), strength)
+        return self.kernel().subgradient(floating(W), strength)
 
     def prox(self, V: np.ndarray, step: float, strength: float) -> np.ndarray:
         """argmin over W of 0.5 * ||W - V||^2 + step * strength * Omega(W)."""
-        return self.kernel().prox(_floating(V), step, strength)
+        return self.kernel().prox(floating(V), step, strength)
 
     def residual(self, W: np.ndarray, gradient: np.ndarray, strength: float) -> np.ndarray:
         """Distance of -gradient to the subdifferential of strength * Omega at W, element by element."""
-        W = _floating(W)
+        W = floating(W)
         return self.kernel().residual(W, np.ascontiguousarray(gradient, dtype=W.dtype), strength)
 
 
-def _floating(array: np.ndarray) -> np.ndarray:
+def floating(array: np.ndarray) -> np.ndarray:
+    """The array in the form that kernels take: contiguous, float32 or float64."""
     array = np.ascontiguousarray(array)
     return array if array.dtype == np.float32 else array.astype(np.float64, copy=False)

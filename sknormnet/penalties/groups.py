@@ -1,25 +1,27 @@
-"""Penalties on the norms of groups of weights: rows, columns, joined rows, or a whole matrix."""
+"""Penalties and constraints on the norms of groups of weights: rows, columns, joined rows, or a whole matrix."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from sknormnet._core.penalties import GroupKernel
 from sknormnet.parameters import check_number
-from sknormnet.penalties.base import Penalty
+from sknormnet.penalties.base import CompiledPenalty
 
 
-class _OfGroups(Penalty):
-    """Penalties of inputs or outputs, whose parameters `by` and `groups` say which weights belong together."""
+class OfGroups(CompiledPenalty):
+    """Penalties whose parameters `by` and `groups` say which weights belong together."""
 
     smooth = False
     convex = True
+    groupings: ClassVar[tuple[str, ...]] = ("weight", "input", "output", "matrix")
     by: str
-    groups: Any
+    groups: Any = None
 
     def _checked_groups(self) -> np.ndarray | None:
-        if self.by not in ("input", "output"):
-            raise ValueError(f"by of {type(self).__name__} must be 'input' or 'output', got {self.by!r}")
+        if self.by not in self.groupings:
+            *first, last = map(repr, self.groupings)
+            raise ValueError(f"by of {type(self).__name__} must be {', '.join(first)} or {last}, got {self.by!r}")
         if self.groups is None:
             return None
         if self.by != "input":
@@ -33,7 +35,7 @@ class _OfGroups(Penalty):
         return groups
 
 
-class GroupLasso(_OfGroups):
+class GroupLasso(OfGroups):
     """Sum of the norms of groups of weights, which vanish together: all weights of an input, or of a unit.
 
     Omega(W) = sum_g sqrt(n_g) * ||W_g||_2, over rows of W (``by="input"``: features in the first layer, units above)
@@ -59,6 +61,7 @@ class GroupLasso(_OfGroups):
     """
 
     name = "group_lasso"
+    groupings = ("input", "output")
 
     def __init__(self, by="input", groups=None):
         self.by = by
@@ -68,7 +71,7 @@ class GroupLasso(_OfGroups):
         return GroupKernel("linear", self.by, groups=self._checked_groups())
 
 
-class SparseGroupLasso(_OfGroups):
+class SparseGroupLasso(OfGroups):
     """Mixture of the L1 norm of single weights and the group lasso.
 
     Omega(W) = l1_ratio * sum |w| + (1 - l1_ratio) * (the group lasso of W). Its prox takes the single weights first.
@@ -93,6 +96,7 @@ class SparseGroupLasso(_OfGroups):
     """
 
     name = "sparse_group_lasso"
+    groupings = ("input", "output")
 
     def __init__(self, l1_ratio=0.5, by="input", groups=None):
         self.l1_ratio = l1_ratio
@@ -105,8 +109,15 @@ class SparseGroupLasso(_OfGroups):
         return GroupKernel("linear", self.by, outer=1.0 - self.l1_ratio, inner=float(self.l1_ratio), groups=groups)
 
 
-class L2Norm(Penalty):
-    """Norm of the whole matrix, not squared, Omega(W) = ||W||_F: all of it vanishes at once or nothing.
+class L2Norm(CompiledPenalty):
+    """Norm of all weights, not squared: they vanish together or not at all.
+
+    Omega(W) = ||W||_F with ``by="matrix"``; with ``by="network"`` the one norm of all weight matrices,
+    sqrt(sum_l ||W_l||_F^2), which is the penalty of the whole network and has no layer weights.
+
+    Parameters
+    ----------
+    by : {"matrix", "network"}, default="matrix"
 
     References
     ----------
@@ -124,25 +135,67 @@ class L2Norm(Penalty):
     smooth = False
     convex = True
 
+    def __init__(self, by="matrix"):
+        self.by = by
+
+    @property
+    def network_wide(self) -> bool:  # type: ignore[override]
+        return self.by == "network"
+
     def kernel(self) -> GroupKernel:
+        if self.by not in ("matrix", "network"):
+            raise ValueError(f"by of L2Norm must be 'matrix' or 'network', got {self.by!r}")
         return GroupKernel("linear", "matrix")
 
 
-class _Concave(Penalty):
+class MaxNorm(OfGroups):
+    """Constraint: the norm of no group is larger than `limit`, whatever alpha and the layer's weight.
+
+    Omega(W) = 0 where ||W_g||_2 <= limit for all groups, infinity elsewhere. What a step leads further out is scaled
+    back. Together with another penalty it is part of a `Sum`.
+
+    Parameters
+    ----------
+    limit : float > 0, default=1.0
+    by : {"output", "input", "matrix"}, default="output"
+        Columns: all weights that enter a unit.
+
+    References
+    ----------
+    Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov (2014), Dropout, JMLR 15, section 5.1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknormnet.penalties import MaxNorm
+    >>> MaxNorm(limit=1.0).prox(np.array([[3.0, 0.3], [4.0, 0.4]]), step=1.0, strength=0.0)
+    array([[0.6, 0.3],
+           [0.8, 0.4]])
+    """
+
+    name = "max_norm"
+    groupings = ("output", "input", "matrix")
+    constraint = True
+
+    def __init__(self, limit=1.0, by="output"):
+        self.limit = limit
+        self.by = by
+
+    def kernel(self) -> GroupKernel:
+        check_number(self, "limit", "> 0", lambda limit: limit > 0)
+        self._checked_groups()
+        return GroupKernel("limit", self.by, limit=float(self.limit))
+
+
+class _Concave(OfGroups):
     """Concave shapes of the sizes of single weights or of the norms of groups."""
 
-    smooth = False
     convex = False
-    by: str
     gamma: float
 
     def _kernel(self, shape: str, least: float) -> GroupKernel:
         check_number(self, "gamma", f"> {least}", lambda gamma: gamma > least)
-        if self.by not in ("weight", "input", "output", "matrix"):
-            raise ValueError(
-                f"by of {type(self).__name__} must be 'weight', 'input', 'output' or 'matrix', got {self.by!r}"
-            )
-        return GroupKernel(shape, self.by, gamma=float(self.gamma))
+        return GroupKernel(shape, self.by, gamma=float(self.gamma), groups=self._checked_groups())
 
 
 class MCP(_Concave):
@@ -156,6 +209,8 @@ class MCP(_Concave):
     gamma : float > 1, default=3.0
         Large values approach L1, values near 1 hard thresholding.
     by : {"weight", "input", "output", "matrix"}, default="weight"
+    groups : array-like of int of shape (fan_in,), default=None
+        With ``by="input"``, the group of each input, as in `GroupLasso`: s becomes s * sqrt(n_g).
 
     References
     ----------
@@ -171,9 +226,10 @@ class MCP(_Concave):
 
     name = "mcp"
 
-    def __init__(self, gamma=3.0, by="weight"):
+    def __init__(self, gamma=3.0, by="weight", groups=None):
         self.gamma = gamma
         self.by = by
+        self.groups = groups
 
     def kernel(self) -> GroupKernel:
         return self._kernel("mcp", 1)
@@ -190,6 +246,8 @@ class SCAD(_Concave):
     ----------
     gamma : float > 2, default=3.7
     by : {"weight", "input", "output", "matrix"}, default="weight"
+    groups : array-like of int of shape (fan_in,), default=None
+        With ``by="input"``, the group of each input, as in `GroupLasso`: s becomes s * sqrt(n_g).
 
     References
     ----------
@@ -205,9 +263,10 @@ class SCAD(_Concave):
 
     name = "scad"
 
-    def __init__(self, gamma=3.7, by="weight"):
+    def __init__(self, gamma=3.7, by="weight", groups=None):
         self.gamma = gamma
         self.by = by
+        self.groups = groups
 
     def kernel(self) -> GroupKernel:
         return self._kernel("scad", 2)

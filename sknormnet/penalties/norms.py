@@ -1,11 +1,11 @@
-"""Penalties on single weights."""
+"""Penalties and constraints on single weights."""
 
 from sknormnet._core.penalties import ElementwiseKernel
 from sknormnet.parameters import check_number
-from sknormnet.penalties.base import Penalty
+from sknormnet.penalties.base import CompiledPenalty
 
 
-class NoPenalty(Penalty):
+class NoPenalty(CompiledPenalty):
     """Omega(W) = 0.
 
     Examples
@@ -24,7 +24,7 @@ class NoPenalty(Penalty):
         return ElementwiseKernel()
 
 
-class L2(Penalty):
+class L2(CompiledPenalty):
     """Half the squared Frobenius norm, Omega(W) = 0.5 * ||W||_F^2.
 
     References
@@ -47,7 +47,7 @@ class L2(Penalty):
         return ElementwiseKernel(l2=1.0)
 
 
-class L1(Penalty):
+class L1(CompiledPenalty):
     """Sum of absolute values, Omega(W) = sum |w|; its prox is soft thresholding.
 
     References
@@ -70,7 +70,7 @@ class L1(Penalty):
         return ElementwiseKernel(l1=1.0)
 
 
-class ElasticNet(Penalty):
+class ElasticNet(CompiledPenalty):
     """Mixture of both, Omega(W) = l1_ratio * sum |w| + (1 - l1_ratio) * 0.5 * ||W||_F^2.
 
     Parameters
@@ -105,7 +105,7 @@ class ElasticNet(Penalty):
         return ElementwiseKernel(l1=float(self.l1_ratio), l2=1.0 - self.l1_ratio)
 
 
-class WeightDecay(Penalty):
+class WeightDecay(CompiledPenalty):
     """Decoupled weight decay: every step of sgd and adam takes learning_rate * strength * W off the weights.
 
     No part of the objective, Omega(W) = 0: under adam it differs from `L2`, whose gradient the second moment divides.
@@ -130,3 +130,29 @@ class WeightDecay(Penalty):
 
     def kernel(self) -> ElementwiseKernel:
         return ElementwiseKernel(decay=1.0)
+
+
+class NonNegative(CompiledPenalty):
+    """Constraint: no weight is negative, whatever alpha and the layer's weight.
+
+    Omega(W) = 0 where all weights are >= 0, infinity elsewhere. Together with another penalty it is part of a `Sum`.
+
+    References
+    ----------
+    Parikh and Boyd (2014), Proximal algorithms, section 6.2: the prox is the projection.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknormnet.penalties import NonNegative
+    >>> NonNegative().prox(np.array([[3.0, -0.5]]), step=1.0, strength=0.0)
+    array([[3., 0.]])
+    """
+
+    name = "non_negative"
+    smooth = False
+    convex = True
+    constraint = True
+
+    def kernel(self) -> ElementwiseKernel:
+        return ElementwiseKernel(non_negative=True)

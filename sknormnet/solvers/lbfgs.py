@@ -160,19 +160,28 @@ class _Function:
 
 
 class _Split:
-    """Between theta and the variables of L-BFGS-B: theta with p in the split coordinates, followed by their n."""
+    """Between theta and the variables of L-BFGS-B: theta with p in the split coordinates, followed by their n.
+
+    Coordinates that must not be negative need no splitting: there |w| is w.
+    """
 
     def __init__(self, objective: Objective):
-        self.l1, self.l2 = objective.l1_split()
-        self.where = np.flatnonzero(self.l1)
+        self.l1, self.l2, self.non_negative = objective.separable_terms()
+        self.where = np.flatnonzero((self.l1 > 0) & ~self.non_negative)
         self.gradient = np.empty(objective.n_parameters, dtype=objective.dtype)
 
+    @property
+    def bounded(self) -> np.ndarray:
+        """The variables that must not be negative."""
+        of_theta = np.flatnonzero((self.l1 > 0) | self.non_negative)
+        return np.concatenate([of_theta, self.l1.size + np.arange(self.where.size)])
+
     def bounds(self) -> scipy.optimize.Bounds | None:
-        if not self.where.size:
+        bounded = self.bounded
+        if not bounded.size:
             return None
         lower = np.full(self.l1.size + self.where.size, -np.inf)
-        lower[self.where] = 0
-        lower[self.l1.size :] = 0
+        lower[bounded] = 0
         return scipy.optimize.Bounds(lower, np.inf)
 
     def variables_of(self, theta: np.ndarray) -> np.ndarray:
@@ -188,19 +197,19 @@ class _Split:
     def largest_projected(self, variables: np.ndarray, gradient: np.ndarray) -> float:
         """Largest entry of the gradient, as far as the bounds leave room to follow it."""
         size = np.abs(gradient)
-        for s in (self.where, slice(self.l1.size, None)):
-            size[s] = np.where(gradient[s] > 0, np.minimum(size[s], variables[s]), size[s])
+        s = self.bounded
+        size[s] = np.where(gradient[s] > 0, np.minimum(size[s], variables[s]), size[s])
         return float(size.max())
 
     def penalty_of(self, variables: np.ndarray) -> float:
-        p, n = variables[self.where], variables[self.l1.size :]
-        return float(self.l1[self.where] @ (p + n) + 0.5 * (self.l2[self.where] @ (p - n) ** 2))
+        w, n = variables[: self.l1.size].copy(), variables[self.l1.size :]
+        value = self.l1 @ w + self.l1[self.where] @ n
+        w[self.where] -= n
+        return float(value + 0.5 * (self.l2 @ w**2))
 
     def gradient_of(self, variables: np.ndarray) -> np.ndarray:
-        gradient = self.gradient.astype(np.float64)
-        if not self.where.size:
-            return gradient
-        p, n = variables[self.where], variables[self.l1.size :]
-        slope = gradient[self.where] + self.l2[self.where] * (p - n)
-        gradient[self.where] = slope + self.l1[self.where]
-        return np.concatenate([gradient, self.l1[self.where] - slope])
+        slope = self.gradient.astype(np.float64)
+        w, n = variables[: self.l1.size].copy(), variables[self.l1.size :]
+        w[self.where] -= n
+        slope += self.l2 * w
+        return np.concatenate([slope + self.l1, (self.l1 - slope)[self.where]])

@@ -75,7 +75,7 @@ class Stochastic(Solver):
         order = self._first_order(objective)
         one_batch = not subset and self.batch_size >= n  # then their order does not matter
         visited = order if (self.shuffle or subset) and not one_batch else None
-        lookahead = self._lookahead_slices(objective)
+        lookahead = self._lookahead_parts(objective)
         first_epoch, n_seen = self.first_epoch, self.state.get("n_seen", 0)
         self.schedule.resume(self.state.get("schedule", {}))
 
@@ -143,24 +143,24 @@ class Stochastic(Solver):
             return objective.row_order(earlier)
         return objective.row_order()
 
-    def _lookahead_slices(self, objective: Objective) -> list[slice]:
+    def _lookahead_parts(self, objective: Objective) -> list[Any]:
         nesterov = self.rule == "sgd" and self.rule_parameters["nesterov"]
-        return objective.proximal_slices() if nesterov else []
+        return objective.proximal_parts() if nesterov else []
 
 
 # Nesterov's step with a prox evaluates gradients at z but the model is x, which alone has exact zeros. Inside an epoch
 # theta holds z and the rule's state x; between epochs theta holds x and the state z - x.
 
 
-def _to_lookahead(theta: np.ndarray, state: np.ndarray, slices: list[slice]) -> None:
-    for s in slices:
+def _to_lookahead(theta: np.ndarray, state: np.ndarray, parts: list[Any]) -> None:
+    for s in parts:
         x = theta[s].copy()
         theta[s] += state[s]
         state[s] = x
 
 
-def _from_lookahead(theta: np.ndarray, state: np.ndarray, slices: list[slice]) -> None:
-    for s in slices:
+def _from_lookahead(theta: np.ndarray, state: np.ndarray, parts: list[Any]) -> None:
+    for s in parts:
         z = theta[s].copy()
         theta[s] = state[s]
-        np.subtract(z, theta[s], out=state[s])
+        state[s] = z - state[s]

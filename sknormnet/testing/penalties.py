@@ -23,8 +23,8 @@ def check_penalty(penalty: Penalty, *, shape: tuple[int, int] = (4, 3), random_s
 
     Checked are: arguments (not modified, may be read-only and strided), parameters (clone and pickle), that the value
     is 0 at W = 0 and negative nowhere, the subgradient against differences of the value and for being the smallest, the
-    prox as a global minimum at steps from 1e-6 to 1e6, the residual, strength 0, zero, huge and tiny weights, float32
-    against float64, convexity where it is claimed, and that training gets the same numbers.
+    prox as a global minimum at steps from 1e-6 to 1e6, the residual, constraints, strength 0, zero, huge and tiny
+    weights, float32 against float64, convexity where it is claimed, and that training gets the same numbers.
 
     Parameters
     ----------
@@ -98,6 +98,14 @@ class _Case(Case):
             self.fail(f"{name} has not its argument's shape and dtype: {got} instead of {expected}")
         return result
 
+    def feasible(self, W: np.ndarray) -> np.ndarray:
+        """The nearest point that a constraint allows: at strength 0 nothing else is left of the penalty."""
+        return self.prox(W, 1.0, 0.0) if self.penalty.constraint else W
+
+    def interior(self, W: np.ndarray) -> np.ndarray:
+        """A point around which the penalty is finite, weights at zero apart."""
+        return 0.5 * self.feasible(W) if self.penalty.constraint else W
+
     def proximal_objective(self, W: np.ndarray, V: np.ndarray, step: float, strength: float) -> float:
         """What the prox of V minimises over W."""
         return 0.5 * float(np.sum((W - V) ** 2)) + step * self.value(W, strength)
@@ -132,7 +140,7 @@ class _Case(Case):
 
 
 def _check_arguments(case: _Case) -> None:
-    W, G = case.draw(), case.draw()
+    W, G = case.feasible(case.draw()), case.draw()
     methods = {
         "value": lambda W, G: case.value(W, 0.5),
         "subgradient": lambda W, G: case.subgradient(W, 0.5),
@@ -157,7 +165,7 @@ def _check_arguments(case: _Case) -> None:
 
 
 def _check_parameters(case: _Case) -> None:
-    W = case.draw()
+    W = case.feasible(case.draw())
     for how, copy in case.copies(case.penalty).items():
         case.check_close(copy.value(W, 0.5), case.value(W, 0.5), 0, f"its {how} has another value")
 
@@ -166,25 +174,36 @@ def _check_value(case: _Case) -> None:
     zero = np.zeros(case.shape)
     for scale in (1e-3, 1.0, 1e3):
         strength = case.draw_strength()
-        value = case.value(case.draw(scale), strength)
+        W, V = case.feasible(case.draw(scale)), case.draw(scale)
+        value = case.value(W, strength)
         if not 0 <= value < np.inf:
             case.fail(f"the value is {value}")
         case.check_close(case.value(zero, strength), 0, 0, "the value at W = 0")
         case.check_close(case.subgradient(zero, strength), 0, 0, "W = 0 has the least value, but its subgradient is")
-        W, V = case.draw(scale), case.draw(scale)
         case.check_close(case.value(W, 0.0), 0, 0, "the value at strength 0")
         case.check_close(case.subgradient(W, 0.0), 0, 0, "the subgradient at strength 0")
-        case.check_close(case.prox(W, 0.7, 0.0), W, ROUNDING, "the prox at strength 0 is not the identity")
-        case.check_close(case.residual(W, V, 0.0), np.abs(V), 0, "the residual at strength 0 is not |gradient|")
+        what = "the prox at strength 0 is not the identity where the value is finite"
+        case.check_close(case.prox(W, 0.7, 0.0), W, ROUNDING, what)
+        if not case.penalty.constraint:
+            case.check_close(case.residual(W, V, 0.0), np.abs(V), 0, "the residual at strength 0 is not |gradient|")
+
+
+def _check_constraint(case: _Case) -> None:
+    """A constraint holds after its prox at any strength and step, 0 included: there it is the projection."""
+    for scale, strength, step in itertools.product((1e-3, 1.0, 1e3), (0.0, 1.0), (0.0, 1.0)):
+        if case.penalty.constraint:
+            P = case.prox(case.draw(scale), step, strength)
+            if not case.value(P, strength) < np.inf:
+                case.fail(f"the prox with {step=}, {strength=} leads where the value is infinite")
 
 
 def _check_subgradient(case: _Case) -> None:
     for _ in range(5):
         strength = case.draw_strength()
-        W = case.draw_weights(strength)
+        W = case.interior(case.draw_weights(strength))
         coarse, fine = (_differences(case, W, strength, h) for h in (1e-3, 5e-4))
         settled = np.abs(coarse - fine) <= 1e-8 * np.maximum(1, np.abs(fine))  # no knee in between
-        if settled.mean() < 0.5:
+        if settled.sum() < 0.5 * np.count_nonzero(W):
             case.fail("the value is not differentiable at most weights other than 0")
         text = "the subgradient is not the derivative of the value"
         case.check_close(case.subgradient(W, strength)[settled], fine[settled], 1e-7, text)
@@ -209,7 +228,7 @@ def _check_smallest_subgradient(case: _Case) -> None:
     h = 1e-5
     for _ in range(3):
         strength = case.draw_strength()
-        for W in case.draw_sparse(strength):
+        for W in map(case.interior, case.draw_sparse(strength)):
             g = case.subgradient(W, strength)
             length = float(np.linalg.norm(g))
             if length == 0:
@@ -285,7 +304,7 @@ def _check_residual(case: _Case) -> None:
         case.check_close(residual / rounding, 0, 1, "at W = prox(V) the residual with gradient (W - V)/step is not 0")
     for _ in range(3):
         strength = case.draw_strength()
-        for W in [case.draw_weights(strength), *case.draw_sparse(strength)]:
+        for W in map(case.feasible, [case.draw_weights(strength), *case.draw_sparse(strength)]):
             g, G = case.subgradient(W, strength), case.draw(1.5 * strength)
             text = "the residual with gradient"
             case.check_close(case.residual(W, -g, strength), 0, ROUNDING, f"{text} = -subgradient is not 0")
@@ -325,7 +344,7 @@ def _check_extremes(case: _Case) -> None:
 def _check_float32(case: _Case) -> None:
     for _ in range(10):
         strength = case.draw_strength()
-        for W32 in (W.astype(np.float32) for W in case.draw_sparse(strength)):
+        for W32 in (case.interior(W).astype(np.float32) for W in case.draw_sparse(strength)):
             G32 = case.draw(1.5 * strength).astype(np.float32)
             W, G = W32.astype(np.float64), G32.astype(np.float64)
             for name, got, expected in [
@@ -353,7 +372,7 @@ def _check_training(case: _Case) -> None:
     plan = Plan(case.shape, (PenaltyTerm(case.penalty, strength),))
     X, y = np.ones((2, case.shape[0])), np.ones((2, case.shape[1]))
     objective = Objective(plan, "identity", SquaredError(), X, y)
-    W = case.draw()
+    W = case.feasible(case.draw())
     theta = plan.join([W], [np.ones(case.shape[1])], np.dtype(np.float64))
     value = objective.penalty(theta)
     case.check_close(value, case.value(W, strength), ROUNDING, "training gets another value than value's")
@@ -368,6 +387,7 @@ CHECKS = (
     _check_arguments,
     _check_parameters,
     _check_value,
+    _check_constraint,
     _check_subgradient,
     _check_smallest_subgradient,
     _check_smooth,

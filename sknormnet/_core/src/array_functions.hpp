@@ -43,17 +43,17 @@ void group_residual(const T* w, const T* gradient, T* out, i64 rows, i64 columns
     kernels<T>().groups[penalty.shape].residual(w, gradient, out, rows, columns, penalty, scratch);
 }
 
-template <class T> double penalty_value(const T* w, i64 n, double l1, double l2) {
-    return kernels<T>().penalty_value(w, n, l1, l2);
+template <class T> double penalty_value(const T* w, i64 n, const Elementwise& penalty) {
+    return kernels<T>().penalty_value(w, n, penalty);
 }
-template <class T> void penalty_prox(const T* v, T* out, i64 n, double l1, double l2) {
-    kernels<T>().penalty_prox(v, out, n, l1, l2);
+template <class T> void penalty_prox(const T* v, T* out, i64 n, const Elementwise& penalty, double step) {
+    kernels<T>().penalty_prox(v, out, n, penalty, step);
 }
-template <class T> void penalty_subgradient(const T* w, T* out, i64 n, double l1, double l2) {
-    kernels<T>().penalty_subgradient(w, out, n, l1, l2);
+template <class T> void penalty_subgradient(const T* w, T* out, i64 n, const Elementwise& penalty) {
+    kernels<T>().penalty_subgradient(w, out, n, penalty);
 }
-template <class T> void penalty_residual(const T* w, const T* gradient, T* out, i64 n, double l1, double l2) {
-    kernels<T>().penalty_residual(w, gradient, out, n, l1, l2);
+template <class T> void penalty_residual(const T* w, const T* gradient, T* out, i64 n, const Elementwise& penalty) {
+    kernels<T>().penalty_residual(w, gradient, out, n, penalty);
 }
 
 }  // namespace sknormnet

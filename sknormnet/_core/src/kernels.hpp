@@ -38,11 +38,26 @@ template <class T>
 using LossFunction = double (*)(void* context, const T* y, i64 y_columns, const T* raw, i64 rows, i64 raw_columns,
                                 const T* sample_weight, T scale, T* gradient);
 
-// rho(t) = l1*|t| + l2*t^2/2 with the strength multiplied in; smooth: l2 joins the gradient, otherwise both are
-// taken by the prox. decay is outside the objective: after a step, learning_rate * decay * w is taken off.
+// rho(t) = l1*|t| + l2*t^2/2 with the strength multiplied in, for t >= 0 alone if non_negative; smooth: l2 joins the
+// gradient, otherwise all is taken by the prox. decay is outside the objective: after a step, learning_rate * decay * w
+// is taken off.
 struct Elementwise {
     double l1 = 0, l2 = 0, decay = 0;
-    bool smooth = true;
+    bool non_negative = false, smooth = true;
+};
+
+// A penalty of a matrix that is written in Python. VALUE returns it, GRADIENT also adds its gradient to `gradient`, PROX
+// overwrites w; NaN is returned where an exception waits to be raised.
+enum PenaltyRequest : int { PENALTY_VALUE, PENALTY_GRADIENT, PENALTY_PROX };
+template <class T>
+using MatrixFunction = double (*)(void* context, int request, T* w, T* gradient, i64 rows, i64 columns, double step,
+                                  double strength);
+struct MatrixPenalty {
+    void* float_function = nullptr;
+    void* double_function = nullptr;
+    void* context = nullptr;
+    double strength = 0;
+    bool smooth = false;
 };
 
 enum GroupBy : int { BY_WEIGHT, BY_INPUT, BY_OUTPUT, BY_MATRIX };
@@ -102,8 +117,9 @@ template <class T> struct KernelTable {
     void (*softmax)(const T* x, T* out, i64 rows, i64 columns);
     void (*log_softmax)(const T* x, T* out, i64 rows, i64 columns);
 
-    // One pass over a segment of theta: gradient of a smooth penalty, update, prox. They return the penalty of w as it
-    // was before. state is the velocity, or for Nesterov's step with a prox the point x (theta holds z).
+    // One pass over a segment of theta: gradient of a smooth penalty, update, prox. They return the penalty of the model
+    // as it was before, constraints apart. state is the velocity, or for Nesterov's step with a prox the model x (theta
+    // holds z).
     double (*sgd)(T* w, const T* gradient, T* state, i64 n, const SgdStep& step, const Elementwise& penalty);
     double (*adam)(T* w, const T* gradient, T* first, T* second, i64 n, const AdamStep& step,
                    const Elementwise& penalty);
@@ -117,10 +133,10 @@ template <class T> struct KernelTable {
                          const AdamStep& step, T* steps);
     GroupFunctions<T> groups[N_SHAPES];
 
-    double (*penalty_value)(const T* w, i64 n, double l1, double l2);
-    void (*penalty_prox)(const T* v, T* out, i64 n, double l1, double l2);  // strengths times step
-    void (*penalty_subgradient)(const T* w, T* out, i64 n, double l1, double l2);
-    void (*penalty_residual)(const T* w, const T* gradient, T* out, i64 n, double l1, double l2);
+    double (*penalty_value)(const T* w, i64 n, const Elementwise& penalty);
+    void (*penalty_prox)(const T* v, T* out, i64 n, const Elementwise& penalty, double step);
+    void (*penalty_subgradient)(const T* w, T* out, i64 n, const Elementwise& penalty);
+    void (*penalty_residual)(const T* w, const T* gradient, T* out, i64 n, const Elementwise& penalty);
     void (*add_scaled)(T* out, const T* x, i64 n, T factor);  // out += factor * x
     bool (*all_finite)(const T* w, i64 n);
 

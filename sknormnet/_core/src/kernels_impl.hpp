@@ -205,9 +205,20 @@ template <class T, class Body> inline double sum_in_chunks(i64 n, const Body& bo
     return total;
 }
 
-template <class T> double penalty_value(const T* w, i64 n, double l1_, double l2_) {
-    const T l1 = static_cast<T>(l1_), half_l2 = static_cast<T>(0.5 * l2_);
-    return sum_in_chunks<T>(n, [=](i64 j) { return l1 * absolute(w[j]) + half_l2 * w[j] * w[j]; });
+// The least value that a weight may have.
+template <class T> inline T lowest_of(const Elementwise& penalty) {
+    return penalty.non_negative ? T(0) : static_cast<T>(-HUGE_VAL);
+}
+
+// Written so that NaN stays NaN.
+template <class T> inline T at_least(T lowest, T v) { return v < lowest ? lowest : v; }
+
+template <class T> double penalty_value(const T* w, i64 n, const Elementwise& penalty) {
+    const T l1 = static_cast<T>(penalty.l1), half_l2 = static_cast<T>(0.5 * penalty.l2);
+    const T lowest = lowest_of<T>(penalty), infinity = static_cast<T>(HUGE_VAL);
+    return sum_in_chunks<T>(n, [=](i64 j) {
+        return w[j] < lowest ? infinity : l1 * absolute(w[j]) + half_l2 * w[j] * w[j];
+    });
 }
 
 template <class T>
@@ -237,13 +248,14 @@ double sgd(T* SKNORMNET_RESTRICT w, const T* SKNORMNET_RESTRICT gradient, T* SKN
             return cost(before);
         });
     }
-    const T threshold = rate * l1, shrink = 1 / (1 + rate * l2);
+    const T threshold = rate * l1, shrink = 1 / (1 + rate * l2), lowest = lowest_of<T>(penalty);
+    const auto prox = [=](T v) { return at_least(lowest, soft_threshold(v, threshold) * shrink); };
     if (step.nesterov) {
         // x+ <- prox(z - rate*g(z)), z+ <- x+ + momentum*(x+ - x)
         return sum_in_chunks<T>(n, [=](i64 j) {
-            const T before = w[j];
-            const T x = soft_threshold(before - rate * gradient[j], threshold) * shrink;
-            w[j] = x + momentum * (x - state[j]);
+            const T before = state[j];
+            const T x = prox(w[j] - rate * gradient[j]);
+            w[j] = x + momentum * (x - before);
             state[j] = x;
             return cost(before);
         });
@@ -251,7 +263,7 @@ double sgd(T* SKNORMNET_RESTRICT w, const T* SKNORMNET_RESTRICT gradient, T* SKN
     // x+ <- prox(x + momentum*v - rate*g), v <- x+ - x
     return sum_in_chunks<T>(n, [=](i64 j) {
         const T before = w[j];
-        const T after = soft_threshold(before + momentum * state[j] - rate * gradient[j], threshold) * shrink;
+        const T after = prox(before + momentum * state[j] - rate * gradient[j]);
         state[j] = after - before;
         w[j] = after;
         return cost(before);
@@ -281,7 +293,7 @@ double adam(T* SKNORMNET_RESTRICT w, const T* SKNORMNET_RESTRICT gradient, T* SK
         });
     }
     // argmin_u 0.5*d*(u - (w - rate*m/d))^2 + metric*(l1*|u| + l2*u^2/2), d = sqrt(v) + epsilon: one division.
-    const T threshold = metric * l1, growth = metric * l2;
+    const T threshold = metric * l1, growth = metric * l2, lowest = lowest_of<T>(penalty);
     return sum_in_chunks<T>(n, [=](i64 j) {
         const T before = w[j];
         const T g = gradient[j];
@@ -290,32 +302,34 @@ double adam(T* SKNORMNET_RESTRICT w, const T* SKNORMNET_RESTRICT gradient, T* SK
         first[j] = m;
         second[j] = v;
         const T d = square_root(v) + epsilon;
-        w[j] = soft_threshold(before * d - rate * m, threshold) / (d + growth);
+        w[j] = at_least(lowest, soft_threshold(before * d - rate * m, threshold) / (d + growth));
         return cost(before);
     });
 }
 
 #include "groups_impl.hpp"
 
-template <class T> void penalty_prox(const T* v, T* out, i64 n, double l1, double l2) {
-    const T threshold = static_cast<T>(l1), shrink = static_cast<T>(1 / (1 + l2));
+template <class T> void penalty_prox(const T* v, T* out, i64 n, const Elementwise& penalty, double step) {
+    const T threshold = static_cast<T>(step * penalty.l1), shrink = static_cast<T>(1 / (1 + step * penalty.l2));
+    const T lowest = lowest_of<T>(penalty);
 #pragma omp simd
-    for (i64 j = 0; j < n; ++j) out[j] = soft_threshold(v[j], threshold) * shrink;
+    for (i64 j = 0; j < n; ++j) out[j] = at_least(lowest, soft_threshold(v[j], threshold) * shrink);
 }
 
-template <class T> void penalty_subgradient(const T* w, T* out, i64 n, double l1_, double l2_) {
-    const T l1 = static_cast<T>(l1_), l2 = static_cast<T>(l2_);
+template <class T> void penalty_subgradient(const T* w, T* out, i64 n, const Elementwise& penalty) {
+    const T l1 = static_cast<T>(penalty.l1), l2 = static_cast<T>(penalty.l2);
 #pragma omp simd
     for (i64 j = 0; j < n; ++j) out[j] = l2 * w[j] + (w[j] > 0 ? l1 : (w[j] < 0 ? -l1 : T(0)));
 }
 
-// Distance of -gradient to the subdifferential, element by element.
-template <class T> void penalty_residual(const T* w, const T* gradient, T* out, i64 n, double l1_, double l2_) {
-    const T l1 = static_cast<T>(l1_), l2 = static_cast<T>(l2_);
+// Distance of -gradient to the subdifferential, element by element: at zero that is [-l1, l1], or all up to l1.
+template <class T> void penalty_residual(const T* w, const T* gradient, T* out, i64 n, const Elementwise& penalty) {
+    const T l1 = static_cast<T>(penalty.l1), l2 = static_cast<T>(penalty.l2);
+    const bool non_negative = penalty.non_negative;
 #pragma omp simd
     for (i64 j = 0; j < n; ++j) {
         const T g = gradient[j] + l2 * w[j];
-        const T excess = absolute(g) - l1;
+        const T excess = (non_negative ? -g : absolute(g)) - l1;
         const T at_zero = excess < 0 ? T(0) : excess;
         const T elsewhere = absolute(g + (w[j] < 0 ? -l1 : l1));
         out[j] = w[j] == 0 ? at_zero : elsewhere;

@@ -20,11 +20,25 @@ enum Status : int { FINISHED = 0, NOT_FINITE = 1, INTERRUPTED = -1 };
 
 using Poll = int (*)();  // non-zero: stop, an exception is set
 
+// What the penalty of a layer's first rows is; segments follow, of weights that are penalised one by one.
+enum PenaltyKind : int { BY_SEGMENTS, OF_GROUPS, OF_MATRIX, OF_NETWORK };
+
+struct Segment {
+    i64 n = 0;
+    Elementwise penalty;
+};
+
 struct LayerPenalty {
-    Elementwise weights, intercepts;
-    bool grouped = false;          // of the weights: `groups` counts instead
-    bool joins_intercepts = false;  // they are one more row of the grouped matrix
+    int kind = BY_SEGMENTS;
+    i64 rows = 0;  // of the matrix that is penalised as one, counted with the intercepts where they belong to it
     GroupPenalty groups;
+    MatrixPenalty matrix;
+    std::vector<Segment> segments;  // all weights that are left, in their order
+};
+
+struct NetworkPenalty {
+    std::vector<LayerPenalty> layers;
+    double norm = 0;  // strength of the norm of all matrices OF_NETWORK together
 };
 
 struct LossKernel {
@@ -52,7 +66,7 @@ struct EpochPlan {
     void* second = nullptr;
     i64 steps_done = 0;
     double rate_start = 0, rate_end = 0;  // the learning rate moves linearly from one to the other
-    const LayerPenalty* penalties = nullptr;
+    const NetworkPenalty* penalty = nullptr;
 };
 
 struct EpochResult {
@@ -71,7 +85,7 @@ class NetworkBase {  // what Cython sees; arrays are of the network's dtype
     // gradient may be null: the value alone is cheaper
     virtual int value_and_gradient(const void* theta, void* gradient, Poll poll, double* value) = 0;
     virtual int run_epoch(void* theta, const EpochPlan& plan, Poll poll, EpochResult* result) = 0;
-    virtual double penalty(const void* theta, const LayerPenalty* penalties) = 0;
+    virtual double penalty(const void* theta, const NetworkPenalty& penalty) = 0;
     virtual double gemm_seconds(i64 rows, i64 repeats) = 0;
 };
 
@@ -93,6 +107,8 @@ template <class T> class Network final : public NetworkBase {
         n_parameters_ = offset;
         weights_.resize(n_layers_);
         intercepts_.resize(n_layers_);
+        network_steps_.resize(n_layers_);
+        network_norms_.resize(n_layers_);
         // Full passes over the data run in blocks whose activations stay in the second-level cache.
         block_rows_ = std::clamp<i64>((i64(1) << 18) / total_width, 64, 2048);
     }
@@ -172,12 +188,16 @@ template <class T> class Network final : public NetworkBase {
         const Features<T> x(problem_.x, sizes_[0], table_);
         reserve(std::min(plan.n, plan.batch_size));
         if (layer_gradient_.data() == nullptr) layer_gradient_ = Buffer<T>(largest_layer_);
-        reserve_groups(plan.penalties);
+        const NetworkPenalty& penalties = *plan.penalty;
+        const bool network_norm = penalties.norm > 0;
+        reserve_groups(penalties);
+        if (network_norm && ends_.data() == nullptr) ends_ = Buffer<T>(n_parameters_);
         reserve_transposed();
         Rule<T> rule(plan.rule, static_cast<T*>(plan.first), static_cast<T*>(plan.second), plan.steps_done, table_);
         Clock clock(poll, operations_per_row() * plan.batch_size);
         const i64 n_batches = (plan.n + plan.batch_size - 1) / plan.batch_size;
         double penalty = 0;
+        double norm = network_norm ? norm_of_network(rule.model(theta), penalties) : 0;
         *result = EpochResult();
         for (i64 i = 0; i < n_batches; ++i) {
             const i64 start = i * plan.batch_size;
@@ -187,11 +207,13 @@ template <class T> class Network final : public NetworkBase {
             if (!std::isfinite(loss)) return NOT_FINITE;
             rule.begin_step(plan.rate_start + (plan.rate_end - plan.rate_start) * static_cast<double>(i) /
                                                   static_cast<double>(n_batches));
-            double batch_penalty = 0;
-            backward_block(x, plan.rows, start, size, false, [&](i64) { return layer_gradient_.data(); },
+            double batch_penalty = penalties.norm * norm;
+            backward_block(x, plan.rows, start, size, false,
+                           [&](i64 l) { return network_norm ? ends_.data() + offsets_[l] : layer_gradient_.data(); },
                            [&](i64 l, T* gradient) {
-                               batch_penalty += update_layer(theta, gradient, l, rule, plan.penalties[l]);
+                               batch_penalty += update_layer(theta, gradient, l, rule, penalties.layers[l]);
                            });
+            if (network_norm) norm = shrink_network(theta, rule, penalties);
             if (!std::isfinite(batch_penalty)) return NOT_FINITE;
             result->data_loss += loss;
             penalty += batch_penalty * static_cast<double>(size);
@@ -204,21 +226,27 @@ template <class T> class Network final : public NetworkBase {
         return finite ? FINISHED : NOT_FINITE;
     }
 
-    double penalty(const void* theta_, const LayerPenalty* penalties) override {
-        const T* theta = static_cast<const T*>(theta_);
-        reserve_groups(penalties);
-        double total = 0;
+    double penalty(const void* theta_, const NetworkPenalty& penalty) override {
+        T* theta = const_cast<T*>(static_cast<const T*>(theta_));  // a penalty in Python is asked for its value only
+        reserve_groups(penalty);
+        double total = penalty.norm > 0 ? penalty.norm * norm_of_network(theta, penalty) : 0;
         for (i64 l = 0; l < n_layers_; ++l) {
-            const T* w = theta + offsets_[l];
-            const Elementwise &a = penalties[l].weights, &b = penalties[l].intercepts;
-            if (penalties[l].grouped) {
-                const GroupPenalty& groups = penalties[l].groups;
-                total += table_.groups[groups.shape].value(w, grouped_rows(l, penalties[l]), sizes_[l + 1], groups,
-                                                           group_scratch_.data());
-            } else {
-                total += table_.penalty_value(w, weights_of(l), a.l1, a.l2);
+            const LayerPenalty& layer = penalty.layers[l];
+            T* w = theta + offsets_[l];
+            if (layer.kind == OF_GROUPS) {
+                total += table_.groups[layer.groups.shape].value(w, layer.rows, sizes_[l + 1], layer.groups,
+                                                                 group_scratch_.data());
+            } else if (layer.kind == OF_MATRIX) {
+                const auto call = reinterpret_cast<MatrixFunction<T>>(
+                    sizeof(T) == sizeof(float) ? layer.matrix.float_function : layer.matrix.double_function);
+                total += call(layer.matrix.context, PENALTY_VALUE, w, nullptr, layer.rows, sizes_[l + 1], 0,
+                              layer.matrix.strength);
             }
-            total += table_.penalty_value(w + weights_of(l), sizes_[l + 1], b.l1, b.l2);
+            w += layer.rows * sizes_[l + 1];
+            for (const Segment& segment : layer.segments) {
+                total += table_.penalty_value(w, segment.n, segment.penalty);
+                w += segment.n;
+            }
         }
         return total;
     }
@@ -289,16 +317,17 @@ template <class T> class Network final : public NetworkBase {
         has_transposed_ = true;
     }
 
-    void reserve_groups(const LayerPenalty* penalties) {
+    void reserve_groups(const NetworkPenalty& penalty) {
         i64 most = 0;
-        for (i64 l = 0; l < n_layers_; ++l) most = std::max(most, penalties[l].grouped ? penalties[l].groups.groups.n : 0);
+        for (const LayerPenalty& layer : penalty.layers) {
+            if (layer.kind == OF_GROUPS) most = std::max(most, layer.groups.groups.n);
+        }
         if (most <= reserved_groups_) return;
         group_steps_ = Buffer<T>(most);
         group_scratch_ = Buffer<T>(most);
         reserved_groups_ = most;
     }
 
-    i64 grouped_rows(i64 l, const LayerPenalty& penalty) const { return sizes_[l] + (penalty.joins_intercepts ? 1 : 0); }
     i64 weights_of(i64 l) const { return sizes_[l] * sizes_[l + 1]; }
     double operations_per_row() const { return 6.0 * static_cast<double>(n_parameters_) + 1; }
 
@@ -396,16 +425,78 @@ template <class T> class Network final : public NetworkBase {
     }
 
     double update_layer(T* theta, T* gradient, i64 l, const Rule<T>& rule, const LayerPenalty& penalty) {
-        const i64 weights = weights_of(l), intercepts = sizes_[l + 1];
-        if (penalty.grouped) {
-            const double cost =
-                rule.update_groups(theta, gradient, offsets_[l], grouped_rows(l, penalty), intercepts, penalty.groups,
-                                   group_steps_.data(), group_scratch_.data());
-            if (penalty.joins_intercepts) return cost;
-            return cost + rule.update(theta, gradient + weights, offsets_[l] + weights, intercepts, penalty.intercepts);
+        const i64 columns = sizes_[l + 1];
+        i64 offset = offsets_[l];
+        double cost = 0;
+        if (penalty.kind == OF_GROUPS) {
+            cost = rule.update_groups(theta, gradient, offset, penalty.rows, columns, penalty.groups,
+                                      group_steps_.data(), group_scratch_.data());
+        } else if (penalty.kind == OF_MATRIX) {
+            cost = rule.update_matrix(theta, gradient, offset, penalty.rows, columns, penalty.matrix);
+        } else if (penalty.kind == OF_NETWORK) {
+            network_steps_[l] = rule.advance(theta, gradient, offset, penalty.rows, columns);
         }
-        return rule.update(theta, gradient, offsets_[l], weights, penalty.weights) +
-               rule.update(theta, gradient + weights, offsets_[l] + weights, intercepts, penalty.intercepts);
+        gradient += penalty.rows * columns;
+        offset += penalty.rows * columns;
+        for (const Segment& segment : penalty.segments) {
+            cost += rule.update(theta, gradient, offset, segment.n, segment.penalty);
+            gradient += segment.n;
+            offset += segment.n;
+        }
+        return cost;
+    }
+
+    double norm_of_layer(const T* w, i64 l, const NetworkPenalty& penalty) const {
+        GroupPenalty whole;
+        whole.groups.by = BY_MATRIX;
+        whole.groups.n = 1;
+        whole.strength = 1;
+        T scratch;
+        return table_.groups[LINEAR].value(w, penalty.layers[l].rows, sizes_[l + 1], whole, &scratch);
+    }
+
+    double norm_of_network(const T* theta, const NetworkPenalty& penalty) const {
+        double norm = 0;
+        for (i64 l = 0; l < n_layers_; ++l) norm = std::hypot(norm, norm_of_layer(theta + offsets_[l], l, penalty));
+        return norm;
+    }
+
+    // The prox of strength * norm of all matrices, each with its own step (under adam; sgd has one), of their ends z in
+    // ends_: u_l = z_l * r / (r + step_l * strength), where r = ||u||. Returns r.
+    double shrink_network(T* theta, const Rule<T>& rule, const NetworkPenalty& penalty) {
+        std::vector<double>& norms = network_norms_;
+        for (i64 l = 0; l < n_layers_; ++l) norms[l] = norm_of_layer(ends_.data() + offsets_[l], l, penalty);
+        const double r = norm_after_prox(norms, network_steps_, penalty.norm);
+        for (i64 l = 0; l < n_layers_; ++l) {
+            const i64 n = penalty.layers[l].rows * sizes_[l + 1];
+            T* z = ends_.data() + offsets_[l];
+            const T factor = static_cast<T>(r == 0 ? 0 : r / (r + network_steps_[l] * penalty.norm));
+            for (i64 j = 0; j < n; ++j) z[j] = factor == 0 ? T(0) : factor * z[j];
+            rule.accept(theta, z, offsets_[l], n);
+        }
+        return r;
+    }
+
+    // Root r of sum_l (t_l / (r + step_l * s))^2 = 1, 0 where the sum is at most 1 at r = 0; NaN where a norm is.
+    static double norm_after_prox(const std::vector<double>& norms, const std::vector<double>& steps, double s) {
+        double total = 0;
+        for (const double t : norms) total = std::hypot(total, t);
+        if (total == 0) return 0;
+        double r = std::max(0.0, total - s * *std::max_element(steps.begin(), steps.end()));
+        for (int i = 0; i < 100; ++i) {
+            double sum = 0, slope = 0;
+            for (std::size_t l = 0; l < norms.size(); ++l) {
+                const double d = r + steps[l] * s, share = norms[l] / d * (norms[l] / d);
+                sum += share;
+                slope += share / d;
+            }
+            if (!std::isfinite(sum)) return std::numeric_limits<double>::quiet_NaN();
+            // Newton on 1 / sqrt(sum) - 1, which is concave and rises: from below it never goes beyond the root.
+            const double move = (std::sqrt(sum) - 1) * sum / slope;
+            if (!(move > 1e-14 * r)) break;
+            r += move;
+        }
+        return r;
     }
 
     std::vector<i64> sizes_, offsets_;
@@ -419,7 +510,8 @@ template <class T> class Network final : public NetworkBase {
     std::vector<const T*> weights_, intercepts_;  // of the layers, wherever they lie
     std::vector<Buffer<T>> outputs_;  // activations of each layer; the last holds raw
     Buffer<T> deltas_[2], bias_sums_[2], y_, weight_, gathered_, layer_gradient_;
-    Buffer<T> group_steps_, group_scratch_;
+    Buffer<T> group_steps_, group_scratch_, ends_;
+    std::vector<double> network_steps_, network_norms_;
     i64 gathered_rows_ = 0, reserved_groups_ = 0;
     bool has_transposed_ = false;
     const T* input_ = nullptr;

@@ -66,6 +66,52 @@ template <class T> class Rule {
         return cost;
     }
 
+    // For penalties of a matrix that are written in Python: all weights share one step of the prox.
+    double update_matrix(T* theta, T* gradient, i64 offset, i64 rows, i64 columns, const MatrixPenalty& penalty) const {
+        const auto call = reinterpret_cast<MatrixFunction<T>>(sizeof(T) == sizeof(float) ? penalty.float_function
+                                                                                         : penalty.double_function);
+        const auto ask = [&](int request, T* w, double step) {
+            return call(penalty.context, request, w, gradient, rows, columns, step, penalty.strength);
+        };
+        if (penalty.smooth) {
+            const double cost = ask(PENALTY_GRADIENT, theta + offset, 0);
+            return cost + update(theta, gradient, offset, rows * columns, Elementwise());
+        }
+        const double cost = ask(PENALTY_VALUE, model(theta) + offset, 0);
+        const double step = advance(theta, gradient, offset, rows, columns);
+        const double failed = ask(PENALTY_PROX, gradient, step);
+        accept(theta, gradient, offset, rows * columns);
+        return cost + failed;
+    }
+
+    // A step without the penalty, whose end z overwrites the gradient, of a matrix whose weights share the step of the
+    // prox that is to follow, which is returned.
+    double advance(T* theta, T* gradient, i64 offset, i64 rows, i64 columns) const {
+        Groups whole;
+        whole.by = BY_MATRIX;
+        whole.n = 1;
+        T step;
+        if (p_.kind == SGD) {
+            table_->sgd_advance(theta + offset, gradient, first_ + offset, rows, columns, whole, sgd_, &step);
+        } else {
+            table_->adam_advance(theta + offset, gradient, first_ + offset, second_ + offset, rows, columns, whole,
+                                 adam_, &step);
+        }
+        return static_cast<double>(step);
+    }
+
+    // z, after its prox, becomes the model.
+    void accept(T* theta, const T* z, i64 offset, i64 n) const {
+        if (p_.kind == SGD) {
+            table_->sgd_accept(theta + offset, z, first_ + offset, n, sgd_);
+        } else {
+            std::copy_n(z, n, theta + offset);
+        }
+    }
+
+    // Where penalties are not smooth, Nesterov's theta looks ahead, and the model is the rule's state.
+    T* model(T* theta) const { return p_.kind == SGD && p_.nesterov ? first_ : theta; }
+
   private:
     RuleParameters p_;
     T *first_, *second_;
