@@ -21,8 +21,13 @@ class GroupKernel(PenaltyKernel):
     by: str
     outer: float
     inner: float
+    l2: float
+    non_negative: bool
     gamma: float
+    limit: float
+    longest_step: float
     groups: np.ndarray | None
+    row_factors: np.ndarray | None
     def __init__(
         self,
         shape: str,
@@ -30,6 +35,11 @@ class GroupKernel(PenaltyKernel):
         *,
         outer: float = 1.0,
         inner: float = 0.0,
+        l2: float = 0.0,
+        non_negative: bool = False,
         gamma: float = 0.0,
+        limit: float = ...,
+        longest_step: float = ...,
         groups: np.ndarray | None = None,
+        row_factors: np.ndarray | None = None,
     ) -> None: ...

@@ -213,8 +213,8 @@ template <class T> class Network final : public NetworkBase {
             const Elementwise &a = penalties[l].weights, &b = penalties[l].intercepts;
             if (penalties[l].grouped) {
                 const GroupPenalty& groups = penalties[l].groups;
-                total += table_.groups[groups.shape].value(w, grouped_rows(l, penalties[l]), sizes_[l + 1], groups,
-                                                           group_scratch_.data());
+                total += table_.groups.value(w, grouped_rows(l, penalties[l]), sizes_[l + 1], groups,
+                                             group_scratch_.data());
             } else {
                 total += table_.penalty_value(w, weights_of(l), a.l1, a.l2);
             }
@@ -294,7 +294,7 @@ template <class T> class Network final : public NetworkBase {
         for (i64 l = 0; l < n_layers_; ++l) most = std::max(most, penalties[l].grouped ? penalties[l].groups.groups.n : 0);
         if (most <= reserved_groups_) return;
         group_steps_ = Buffer<T>(most);
-        group_scratch_ = Buffer<T>(most);
+        group_scratch_ = Buffer<T>(3 * most);
         reserved_groups_ = most;
     }
 
