@@ -45,12 +45,20 @@ cdef extern from "kernels.hpp" namespace "sknormnet" nogil:
         LINEAR
         MINIMAX_CONCAVE
         SMOOTHLY_CLIPPED
+        LIMIT
+        CUSTOM
+
+    cdef enum:
+        SHAPE_VALUE
+        SHAPE_SLOPE
+        SHAPE_PROX
 
     cdef cppclass Groups:
         int by
         i64 n
         const i64* of_row
         const double* factors
+        const double* inner_factors
         const double* sizes
 
     cdef cppclass GroupPenalty:
@@ -58,8 +66,14 @@ cdef extern from "kernels.hpp" namespace "sknormnet" nogil:
         Groups groups
         double strength
         double gamma
+        double limit
         double inner_l1
+        double l2
+        bool non_negative
         double longest_step
+        void* context
+        void* float_function
+        void* double_function
 
     cdef cppclass Elementwise:
         double l1

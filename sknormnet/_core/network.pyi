@@ -16,6 +16,7 @@ class LayerPenalties:
         terms: Sequence[tuple[PenaltyKernel, float]],
         shapes: Sequence[tuple[int, int]],
         penalize_intercepts: bool,
+        network_norm: float = 0.0,
     ) -> None: ...
 
 class UpdateRule:

@@ -52,7 +52,15 @@ cdef class GroupKernel(PenaltyKernel):
     cdef readonly str by
     cdef readonly double outer
     cdef readonly double inner
+    cdef readonly double l2
+    cdef readonly bint non_negative
     cdef readonly double gamma
+    cdef readonly double limit
+    cdef readonly double longest_step
     cdef readonly object groups
+    cdef readonly object row_factors
     cdef tuple layout(self, i64 rows, i64 columns)
     cdef int describe(self, kernels.GroupPenalty& c, tuple layout, double strength) except -1
+
+
+cdef ElementwiseKernel NOTHING

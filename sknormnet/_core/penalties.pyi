@@ -32,16 +32,18 @@ class ElementwiseKernel(PenaltyKernel):
 
 class NetworkNormKernel(PenaltyKernel): ...
 
-class PythonPenaltyKernel(PenaltyKernel):
-    def __init__(self, penalty: Any) -> None: ...
-
 class GroupKernel(PenaltyKernel):
     shape: str
     by: str
     outer: float
     inner: float
+    l2: float
+    non_negative: bool
     gamma: float
+    limit: float
+    longest_step: float
     groups: np.ndarray | None
+    row_factors: np.ndarray | None
     def __init__(
         self,
         shape: str,
@@ -49,6 +51,15 @@ class GroupKernel(PenaltyKernel):
         *,
         outer: float = 1.0,
         inner: float = 0.0,
+        l2: float = 0.0,
+        non_negative: bool = False,
         gamma: float = 0.0,
+        limit: float = ...,
+        longest_step: float = ...,
         groups: np.ndarray | None = None,
+        row_factors: np.ndarray | None = None,
     ) -> None: ...
+    composes: bool
+    def changed(self, **parameters: Any) -> GroupKernel: ...
+    def parameters(self) -> dict[str, Any]: ...
+    def nests_in(self, other: GroupKernel) -> bool: ...

@@ -1,19 +1,21 @@
 """Penalties on NumPy arrays, by the kernels that training uses."""
-from numbers import Real
-
 import numpy as np
 
 cimport cython
 cimport numpy as cnp
-from libc.string cimport memcpy
 from sknormnet._core cimport kernels
 from sknormnet._core.kernels cimport i64
-from sknormnet._core.python_calls cimport FLUSH_BITS, FloatingPointMode, new_array, read_mode, write_mode
 
 cnp.import_array()
 
 
-SHAPES = {"linear": kernels.LINEAR, "mcp": kernels.MINIMAX_CONCAVE, "scad": kernels.SMOOTHLY_CLIPPED}
+SHAPES = {
+    "linear": kernels.LINEAR,
+    "mcp": kernels.MINIMAX_CONCAVE,
+    "scad": kernels.SMOOTHLY_CLIPPED,
+    "limit": kernels.LIMIT,
+    "custom": kernels.CUSTOM,
+}
 GROUPINGS = {
     "weight": kernels.BY_WEIGHT,
     "input": kernels.BY_INPUT,
@@ -154,76 +156,165 @@ cdef class ElementwiseKernel(PenaltyKernel):
         return _residual(np.ravel(W), np.ravel(gradient), self.over(W, strength)).reshape(np.shape(W))
 
 
-cdef ElementwiseKernel NOTHING = ElementwiseKernel()
+NOTHING = ElementwiseKernel()
+
+
+cdef const void* data_or_null(array):
+    return NULL if array is None else cnp.PyArray_DATA(<cnp.ndarray> array)
 
 
 cdef class GroupKernel(PenaltyKernel):
-    """Compiled form of a shape of the norms of groups of weights, at strength 1.
+    """Compiled form of a shape of the norms of groups of weights and of terms of single weights, at strength 1.
 
     Parameters
     ----------
-    shape : {"linear", "mcp", "scad"}
+    shape : {"linear", "mcp", "scad", "limit", "custom"}
+        Of "custom", a subclass's `describe` sets the functions.
     by : {"weight", "input", "output", "matrix"}
         Groups: single weights, rows, columns, all of the matrix.
     outer : float
         Factor of the groups' strength.
     inner : float
         Strength of the L1 term of single weights.
+    l2 : float
+        Strength of half their squares.
+    non_negative : bool
+        Whether they are constrained to be so.
     gamma : float
         Of the concave shapes.
+    limit : float
+        Of the shape "limit": the largest norm. It holds, as non_negative does, whatever the strength.
+    longest_step : float
+        Of the shape "custom": the longest step of its prox under adam, which the other shapes know.
     groups : ndarray of int64 or None
         The group of each row; joined rows count with the square root of their number.
+    row_factors : ndarray of float64 or None
+        Factor of the strength of each row, equal within a group, 0 where it is not penalised.
     """
 
-    def __init__(self, shape, by, *, double outer=1.0, double inner=0.0, double gamma=0.0, groups=None):
+    def __init__(self, shape, by, *, double outer=1.0, double inner=0.0, double l2=0.0, bint non_negative=False,
+                 double gamma=0.0, double limit=np.inf, double longest_step=np.inf, groups=None, row_factors=None):
         SHAPES[shape], GROUPINGS[by]
         self.shape = shape
         self.by = by
         self.outer = outer
         self.inner = inner
+        self.l2 = l2
+        self.non_negative = non_negative
         self.gamma = gamma
+        self.limit = limit
+        self.longest_step = {"mcp": gamma, "scad": gamma - 1, "custom": longest_step}.get(shape, np.inf)
         self.groups = None if groups is None else np.unique(groups, return_inverse=True)[1].astype(np.int64)
+        self.row_factors = None if row_factors is None else np.array(row_factors, dtype=np.float64)
+        if self.groups is not None and by != "input":
+            raise ValueError(f"groups join inputs; they need by='input', got by={by!r}")
+        if self.row_factors is not None:
+            self._check_row_factors()
+
+    def _check_row_factors(self):
+        factors = self.row_factors
+        if self.by not in ("weight", "input"):
+            raise ValueError(f"feature_weights need by='weight' or by='input', got by={self.by!r}")
+        if factors.ndim != 1 or not np.all(np.isfinite(factors)) or np.any(factors < 0):
+            raise ValueError("feature_weights must be a flat sequence of finite numbers >= 0")
+        if self.groups is not None:
+            if len(factors) != len(self.groups):
+                raise ValueError(f"feature_weights has {len(factors)} entries, groups has {len(self.groups)}")
+            if np.any(factors != factors[np.unique(self.groups, return_index=True)[1]][self.groups]):
+                raise ValueError("feature_weights differ within a group")
+
+    def for_inputs(self, factors):
+        """The same penalty with one factor of the strength for each input; None where inputs have no part of it."""
+        if self.by not in ("weight", "input") or self.shape == "limit":
+            return None
+        return self.changed(row_factors=factors)
+
+    def changed(self, **parameters):
+        """A copy with other parameters."""
+        return GroupKernel(**(self.parameters() | parameters))
+
+    def parameters(self):
+        """All parameters by name."""
+        names = ("shape", "by", "outer", "inner", "l2", "non_negative", "gamma", "limit", "longest_step", "groups",
+                 "row_factors")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def composes(self):
+        """Whether its prox may follow that of smaller groups: it scales groups, by a function of their norms alone."""
+        return self.shape in ("linear", "limit")
+
+    def nests_in(self, GroupKernel other):
+        """Whether each of its groups lies in one of the other's."""
+        if self.by == "weight" or other.by == "matrix":
+            return True
+        if self.by != other.by or (self.groups is not None and other.groups is None):
+            return False
+        if self.groups is None:
+            return True
+        pairs = set(zip(self.groups.tolist(), other.groups.tolist()))
+        return len(pairs) == len(set(self.groups.tolist()))
 
     cdef tuple layout(self, i64 rows, i64 columns):
-        """The number of groups; the group of each row, factors and sizes of joined rows."""
-        if self.groups is None:
-            n = {"weight": rows * columns, "input": rows, "output": columns, "matrix": 1}[self.by]
-            return n, None, None, None
-        of_row = self.groups
-        if rows == len(of_row) + 1:  # intercepts
-            of_row = np.append(of_row, of_row.max() + 1)
-        if rows != len(of_row):
-            raise ValueError(f"groups has {len(self.groups)} entries, but the layer has {rows} inputs")
-        sizes = np.bincount(of_row).astype(np.float64)
-        return len(sizes), of_row, np.sqrt(sizes), sizes
+        """How groups are formed and their number; the group of each row, factors of the groups' strengths and of their
+        inner terms, and sizes of joined rows.
+        """
+        by, of_row, row_factors = self.by, self.groups, self.row_factors
+        for name, entries in (("groups", of_row), ("feature_weights", row_factors)):
+            if entries is not None and rows not in (len(entries), len(entries) + 1):
+                raise ValueError(f"{name} has {len(entries)} entries, but the layer has {rows} inputs")
+        if row_factors is not None and rows > len(row_factors):  # intercepts
+            row_factors = np.append(row_factors, 1.0)
+        if of_row is not None:
+            if rows > len(of_row):
+                of_row = np.append(of_row, of_row.max() + 1)
+            sizes = np.bincount(of_row).astype(np.float64)
+            if row_factors is None:
+                return by, len(sizes), of_row, np.sqrt(sizes), None, sizes
+            factors = np.zeros(len(sizes))
+            factors[of_row] = row_factors
+            return by, len(sizes), of_row, np.sqrt(sizes) * factors, factors, sizes
+        if (by == "input" and columns == 1) or (by == "output" and rows == 1):
+            by = "weight"
+        n = {"weight": rows * columns, "input": rows, "output": columns, "matrix": 1}[by]
+        factors = row_factors
+        if row_factors is not None and by == "weight":
+            factors = np.repeat(row_factors, columns)
+        return by, n, None, factors, factors, None
 
     cdef int describe(self, kernels.GroupPenalty& c, tuple layout, double strength) except -1:
-        n, of_row, factors, sizes = layout
+        """Write it down for one layer; the pointers are to the layout's arrays."""
+        by, n, of_row, factors, inner_factors, sizes = layout
         c.shape = SHAPES[self.shape]
-        c.groups.by = GROUPINGS[self.by]
+        c.groups.by = GROUPINGS[by]
         c.groups.n = n
-        c.groups.of_row = NULL
-        c.groups.factors = NULL
-        c.groups.sizes = NULL
-        if of_row is not None:
-            c.groups.of_row = <const i64*> cnp.PyArray_DATA(<cnp.ndarray> of_row)
-            c.groups.factors = <const double*> cnp.PyArray_DATA(<cnp.ndarray> factors)
-            c.groups.sizes = <const double*> cnp.PyArray_DATA(<cnp.ndarray> sizes)
+        c.groups.of_row = <const i64*> data_or_null(of_row)
+        c.groups.factors = <const double*> data_or_null(factors)
+        c.groups.inner_factors = <const double*> data_or_null(inner_factors)
+        c.groups.sizes = <const double*> data_or_null(sizes)
         c.strength = strength * self.outer
         c.gamma = self.gamma
+        c.limit = self.limit
         c.inner_l1 = strength * self.inner
-        c.longest_step = self.gamma if self.shape == "mcp" else self.gamma - 1
+        c.l2 = strength * self.l2
+        c.non_negative = self.non_negative
+        c.longest_step = self.longest_step
+        c.context = NULL
+        c.float_function = NULL
+        c.double_function = NULL
         return 0
 
     cdef object fill(self, LayerPenalty& layer, i64 fan_in, i64 fan_out, double strength, bint penalize_intercepts):
-        if self.groups is not None and len(self.groups) != fan_in:
-            raise ValueError(f"groups has {len(self.groups)} entries, but the layer has {fan_in} inputs")
+        for name, entries in (("groups", self.groups), ("feature_weights", self.row_factors)):
+            if entries is not None and len(entries) != fan_in:
+                raise ValueError(f"{name} has {len(entries)} entries, but the layer has {fan_in} inputs")
         layout = self.layout(fan_in + penalize_intercepts, fan_out)
-        if self.shape == "linear" and layout[0] == (fan_in + penalize_intercepts) * fan_out:
-            # Every group is a single weight, whose norm is its size: L1, whose step is faster.
-            l1 = ElementwiseKernel(l1=self.outer + self.inner)
-            return (<ElementwiseKernel> l1).fill(layer, fan_in, fan_out, strength, penalize_intercepts)
-        if strength == 0:
+        if self.shape == "linear" and layout[0] == "weight":
+            # The norm of a single weight is its size: L1, whose step is faster.
+            single = ElementwiseKernel(l1=self.outer + self.inner, l2=self.l2, non_negative=self.non_negative,
+                                       row_factors=self.row_factors)
+            return (<ElementwiseKernel> single).fill(layer, fan_in, fan_out, strength, penalize_intercepts)
+        if strength == 0 and self.shape != "limit" and not self.non_negative:
             return NOTHING.fill(layer, fan_in, fan_out, 0, False)
         layer.kind = OF_GROUPS
         layer.rows = fan_in + penalize_intercepts
@@ -237,9 +328,11 @@ cdef class GroupKernel(PenaltyKernel):
         """strength * Omega(W)."""
         layout = self.layout(W.shape[0], W.shape[1])
         cdef kernels.GroupPenalty c
-        cdef cython.floating[::1] scratch = np.empty(layout[0], dtype=np.asarray(W).dtype)
+        cdef cython.floating[::1] scratch = np.empty(3 * <i64> layout[1], dtype=np.asarray(W).dtype)
         self.describe(c, layout, strength)
-        return kernels.group_value(&W[0, 0], W.shape[0], W.shape[1], c, &scratch[0])
+        value = kernels.group_value(&W[0, 0], W.shape[0], W.shape[1], c, &scratch[0])
+        self.raise_pending()
+        return value
 
     def prox(self, const cython.floating[:, ::1] V, double step, double strength):
         """argmin_W 0.5*||W - V||^2 + step * strength * Omega(W)."""
@@ -247,10 +340,11 @@ cdef class GroupKernel(PenaltyKernel):
         result = np.array(V)
         cdef kernels.GroupPenalty c
         cdef cython.floating[:, ::1] out = result
-        cdef cython.floating[::1] scratch = np.empty(layout[0], dtype=result.dtype)
-        cdef cython.floating[::1] steps = np.full(layout[0], step, dtype=result.dtype)
+        cdef cython.floating[::1] scratch = np.empty(3 * <i64> layout[1], dtype=result.dtype)
+        cdef cython.floating[::1] steps = np.full(layout[1], step, dtype=result.dtype)
         self.describe(c, layout, strength)
         kernels.group_prox(&out[0, 0], V.shape[0], V.shape[1], c, &steps[0], &scratch[0])
+        self.raise_pending()
         return result
 
     def subgradient(self, const cython.floating[:, ::1] W, double strength):
@@ -259,9 +353,10 @@ cdef class GroupKernel(PenaltyKernel):
         result = np.empty((W.shape[0], W.shape[1]), dtype=np.asarray(W).dtype)
         cdef kernels.GroupPenalty c
         cdef cython.floating[:, ::1] out = result
-        cdef cython.floating[::1] scratch = np.empty(layout[0], dtype=result.dtype)
+        cdef cython.floating[::1] scratch = np.empty(3 * <i64> layout[1], dtype=result.dtype)
         self.describe(c, layout, strength)
         kernels.group_subgradient(&W[0, 0], &out[0, 0], W.shape[0], W.shape[1], c, &scratch[0])
+        self.raise_pending()
         return result
 
     def residual(self, const cython.floating[:, ::1] W, const cython.floating[:, ::1] gradient, double strength):
@@ -270,11 +365,12 @@ cdef class GroupKernel(PenaltyKernel):
         result = np.empty((W.shape[0], W.shape[1]), dtype=np.asarray(W).dtype)
         cdef kernels.GroupPenalty c
         cdef cython.floating[:, ::1] out = result
-        cdef cython.floating[::1] scratch = np.empty(layout[0], dtype=result.dtype)
+        cdef cython.floating[::1] scratch = np.empty(3 * <i64> layout[1], dtype=result.dtype)
         if gradient.shape[0] != W.shape[0] or gradient.shape[1] != W.shape[1]:
             raise ValueError(f"W has shape {np.shape(W)}, gradient {np.shape(gradient)}")
         self.describe(c, layout, strength)
         kernels.group_residual(&W[0, 0], &gradient[0, 0], &out[0, 0], W.shape[0], W.shape[1], c, &scratch[0])
+        self.raise_pending()
         return result
 
 
@@ -287,99 +383,6 @@ cdef class NetworkNormKernel(PenaltyKernel):
         layer.segments.clear()
         if not penalize_intercepts:
             NOTHING.segments(layer.segments, 1, fan_out, 0)
-
-
-cdef class PythonPenaltyKernel(PenaltyKernel):
-    """Adapter of a penalty whose methods are written in Python: takes the GIL once or twice per step.
-
-    The core cannot raise, so what a method raises is kept, NaN is returned, and `raise_pending` raises it when the core
-    has returned.
-    """
-
-    cdef object penalty
-    cdef object exception
-
-    def __init__(self, penalty):
-        self.penalty = penalty
-        self.exception = None
-
-    cdef object fill(self, LayerPenalty& layer, i64 fan_in, i64 fan_out, double strength, bint penalize_intercepts):
-        if strength == 0 and not self.penalty.constraint:
-            return NOTHING.fill(layer, fan_in, fan_out, 0, False)
-        layer.kind = OF_MATRIX
-        layer.rows = fan_in + penalize_intercepts
-        layer.segments.clear()
-        if not penalize_intercepts:
-            NOTHING.segments(layer.segments, 1, fan_out, 0)
-        layer.matrix.float_function = <void*> <float_penalty> call_python_penalty[float]
-        layer.matrix.double_function = <void*> <double_penalty> call_python_penalty[double]
-        layer.matrix.context = <void*> self
-        layer.matrix.strength = strength
-        layer.matrix.smooth = self.penalty.smooth
-
-    cdef int raise_pending(self) except -1:
-        exception, self.exception = self.exception, None
-        if exception is not None:
-            raise exception
-        return 0
-
-    def number(self, W, double strength):
-        """The penalty's value, checked."""
-        value = self.penalty.value(W, strength)
-        if not isinstance(value, Real) and not (isinstance(value, np.ndarray) and value.ndim == 0):
-            described = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(value)[:200]
-            raise TypeError(f"{type(self.penalty).__name__}.value must return a number; got {described}")
-        return float(value)
-
-    def array(self, method, W, *arguments):
-        """What the method returns, checked: an array of W's shape and dtype."""
-        name = f"{type(self.penalty).__name__}.{method}"
-        result = getattr(self.penalty, method)(W, *arguments)
-        if not isinstance(result, np.ndarray) or result.dtype.kind != "f":
-            kind = result.dtype if isinstance(result, np.ndarray) else type(result).__name__
-            raise TypeError(f"{name} must return an array of {W.dtype}; got {kind}")
-        if result.shape != W.shape:
-            raise ValueError(f"{name} must return an array of the shape of its matrix, {W.shape}; got {result.shape}")
-        if np.isnan(result).any() and np.isfinite(W).all():
-            raise ValueError(f"{name} returned NaN for finite weights; its formula must give finite numbers")
-        return np.ascontiguousarray(result, dtype=W.dtype)
-
-
-ctypedef double (*float_penalty)(void*, int, float*, float*, i64, i64, double, double) noexcept nogil
-ctypedef double (*double_penalty)(void*, int, double*, double*, i64, i64, double, double) noexcept nogil
-
-
-cdef double call_python_penalty(
-    void* context, int request, cython.floating* w, cython.floating* gradient, i64 rows, i64 columns, double step,
-    double strength
-) noexcept with gil:
-    # gradient is the end of the step without the penalty where its prox is asked for.
-    cdef PythonPenaltyKernel kernel = <PythonPenaltyKernel> context
-    cdef FloatingPointMode mode = read_mode()
-    cdef const cython.floating* result
-    cdef double value = 0
-    cdef i64 j
-    if kernel.exception is not None:
-        return <double> float("nan")
-    write_mode(mode & ~FLUSH_BITS)
-    try:
-        W = new_array(w, rows, columns)
-        if request != kernels.PENALTY_PROX:
-            value = kernel.number(W, strength)
-        if request == kernels.PENALTY_GRADIENT:
-            array = kernel.array("subgradient", W, strength)
-            result = <const cython.floating*> cnp.PyArray_DATA(<cnp.ndarray> array)
-            for j in range(rows * columns):
-                gradient[j] += result[j]
-        if request == kernels.PENALTY_PROX:
-            array = kernel.array("prox", W, step, strength)
-            memcpy(w, cnp.PyArray_DATA(<cnp.ndarray> array), rows * columns * sizeof(cython.floating))
-    except BaseException as error:
-        kernel.exception = error
-        value = float("nan")
-    finally:
-        write_mode(mode)
-    return value
 
 
 def _rebuild(l1, l2, decay, non_negative, row_factors):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from sknormnet._core.penalties import PythonPenaltyKernel
+from sknormnet._core.python_penalties import PythonPenaltyKernel
 
 
 class Penalty(BaseEstimator, ABC):
@@ -37,19 +37,19 @@ class Penalty(BaseEstimator, ABC):
     >>> import numpy as np
     >>> from sknormnet import NormRegMLPRegressor
     >>> from sknormnet.penalties import Penalty
-    >>> class DistanceToStart(Penalty):
-    ...     "Half the squared distance to a matrix that is given."
-    ...     name, smooth, convex = "distance", True, True
-    ...     def __init__(self, start=0.0):
-    ...         self.start = start
+    >>> class SmoothL1(Penalty):
+    ...     "Sum of sqrt(w^2 + delta^2) - delta: L1 with a round corner."
+    ...     name, smooth, convex = "smooth_l1", True, True
+    ...     def __init__(self, delta=0.1):
+    ...         self.delta = delta
     ...     def value(self, W, strength):
-    ...         return 0.5 * strength * ((W - self.start) ** 2).sum()
+    ...         return strength * (np.hypot(W, self.delta) - self.delta).sum()
     ...     def subgradient(self, W, strength):
-    ...         return strength * (W - self.start)
-    >>> X, y = np.eye(4), np.zeros(4)
-    >>> model = NormRegMLPRegressor((), penalty=DistanceToStart(2.0), alpha=1e3, solver="lbfgs").fit(X, y)
+    ...         return strength * W / np.hypot(W, self.delta)
+    >>> X, y = np.eye(3), [0.0, 1.0, 2.0]
+    >>> model = NormRegMLPRegressor((), penalty=SmoothL1(), alpha=0.01, solver="lbfgs").fit(X, y)
     >>> model.coefs_[0].ravel().round(2)
-    array([2., 2., 2., 2.])
+    array([-0.97, -0.  ,  0.97])
     """
 
     name: ClassVar[str] = "own"

@@ -4,7 +4,7 @@ from abc import abstractmethod
 
 import numpy as np
 
-from sknormnet._core.penalties import GroupKernel
+from sknormnet._core.python_penalties import ShapeKernel
 from sknormnet.penalties.groups import OfGroups
 
 
@@ -49,16 +49,18 @@ class ShapePenalty(OfGroups):
     ...     def shape_slope(self, t, strength):
     ...         return strength / (self.epsilon + t)
     ...     def shape_prox(self, t, step, strength):
+    ...         # The larger root u of (u - t) * (u + epsilon) + s = 0, written so that nothing cancels, or 0.
     ...         e, s = self.epsilon, step * strength
-    ...         inner = (t + e) ** 2 - 4 * s
-    ...         root = np.maximum((t - e + np.sqrt(np.maximum(inner, 0))) / 2, 0)
-    ...         cost = (root - t) ** 2 / 2 + s * np.log1p(root / e)
-    ...         return np.where((inner > 0) & (cost < t**2 / 2), root, 0)
+    ...         root = np.sqrt(np.maximum(t + e - 2 * np.sqrt(s), 0)) * np.sqrt(t + e + 2 * np.sqrt(s))
+    ...         b = np.maximum(np.abs(t - e) + root, 1e-30)
+    ...         u = np.clip(np.where(t > e, b / 2, 2 * (t * e - s) / b), 0, t)
+    ...         return np.where(u * (t - u / 2) > s * np.log1p(u / e), u, 0)
     >>> LogSum(epsilon=0.1).prox(np.array([[0.5, 2.0]]), step=1.0, strength=0.2).round(3)
-    array([[0.   , 1.899]])
+    array([[0. , 1.9]])
     """
 
     name = "own shape"
+    convex = False
     longest_step = np.inf
 
     def __init__(self, by="weight", groups=None):
@@ -77,5 +79,6 @@ class ShapePenalty(OfGroups):
     def shape_prox(self, t: np.ndarray, step: float | np.ndarray, strength: float | np.ndarray) -> np.ndarray:
         """Global minimiser over u >= 0 of (u - t)^2 / 2 + step * rho(u)."""
 
-    def kernel(self) -> GroupKernel:
-        return GroupKernel("custom", self.by, groups=self._checked_groups(), functions=self)
+    def kernel(self) -> ShapeKernel:
+        groups = self._checked_groups()
+        return ShapeKernel(self, by=self.by, groups=groups, longest_step=float(self.longest_step))

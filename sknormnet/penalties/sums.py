@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sknormnet._core.penalties import ElementwiseKernel, GroupKernel, PenaltyKernel, PythonPenaltyKernel
+from sknormnet._core.penalties import ElementwiseKernel, GroupKernel, PenaltyKernel
+from sknormnet._core.python_penalties import PythonPenaltyKernel
 from sknormnet.penalties.base import Penalty, floating
 
 
@@ -116,30 +117,31 @@ class _Combination:
     """Terms sorted: what belongs to single weights, groups from the smallest to the largest, and others."""
 
     def __init__(self) -> None:
-        self.element = {"l1": 0.0, "l2": 0.0, "decay": 0.0, "non_negative": False}
+        self.l1, self.l2, self.decay, self.non_negative = 0.0, 0.0, 0.0, False
         self.groups: list[tuple[Penalty, GroupKernel, float]] = []
-        self.others: list[tuple[Penalty, Penalty, float]] = []
+        self.others: list[tuple[Penalty, PenaltyKernel, float]] = []
         self._of_elements: list[Penalty] = []  # not smooth
         self._decoupled: list[Penalty] = []
 
     def add(self, penalty: Penalty, weight: float) -> None:
         kernel = penalty.kernel()
         if isinstance(kernel, ElementwiseKernel):
-            self._add_element(penalty, kernel, weight)
+            self._add_element(penalty, weight, kernel.l1, kernel.l2, kernel.non_negative)
+            self.decay += weight * kernel.decay
+            if kernel.decay > 0:
+                self._decoupled.append(penalty)
         elif isinstance(kernel, GroupKernel) and kernel.composes:
-            self._add_element(penalty, kernel.of_elements(), weight)
-            self.groups.append((penalty, kernel.of_groups(), weight))
+            self._add_element(penalty, weight, kernel.inner, kernel.l2, kernel.non_negative)
+            self.groups.append((penalty, kernel.changed(inner=0.0, l2=0.0, non_negative=False), weight))
         else:
-            self.others.append((penalty, penalty, weight))
+            self.others.append((penalty, kernel, weight))
 
-    def _add_element(self, penalty: Penalty, kernel: ElementwiseKernel, weight: float) -> None:
-        for name in ("l1", "l2", "decay"):
-            self.element[name] += weight * getattr(kernel, name)
-        self.element["non_negative"] |= kernel.non_negative
-        if kernel.l1 > 0 or kernel.non_negative:
+    def _add_element(self, penalty: Penalty, weight: float, l1: float, l2: float, non_negative: bool) -> None:
+        self.l1 += weight * l1
+        self.l2 += weight * l2
+        self.non_negative |= non_negative
+        if l1 > 0 or non_negative:
             self._of_elements.append(penalty)
-        if kernel.decay > 0:
-            self._decoupled.append(penalty)
 
     def check(self) -> None:
         """Raise ValueError for a pair whose prox is not known; sort the groups."""
@@ -151,7 +153,7 @@ class _Combination:
             partners = rough + [p for p, *_ in self.others if p is not penalty and not (p.smooth and penalty.smooth)]
             if partners:
                 raise _cannot_combine(penalty, partners[0], "write them as one Penalty with its own prox")
-        self.groups.sort(key=lambda group: group[1].coarseness())
+        self.groups.sort(key=lambda group: _coarseness(group[1]))
         for (p, a, _), (q, b, _) in itertools.combinations(self.groups, 2):
             if not a.nests_in(b):
                 raise _cannot_combine(p, q, "their groups overlap; one kind of groups must lie within the other")
@@ -165,38 +167,38 @@ class _Combination:
 
     @property
     def constraint(self) -> bool:
-        return self.element["non_negative"] or any(p.constraint for p, *_ in self.groups + self.others)
+        return self.non_negative or any(penalty.constraint for penalty, *_ in self.groups + self.others)
 
     def compiled(self) -> PenaltyKernel | None:
         """The compiled kernel of all, where there is one."""
-        if self.others or len(self.groups) > 1:
+        kernels = [(kernel, weight) for _, kernel, weight in self.groups + self.others]
+        if not kernels:
+            return ElementwiseKernel(l1=self.l1, l2=self.l2, decay=self.decay, non_negative=self.non_negative)
+        kernel, weight = kernels[0]
+        if len(kernels) > 1 or not isinstance(kernel, GroupKernel):
             return None
-        if not self.groups:
-            return ElementwiseKernel(**self.element)
-        _, kernel, weight = self.groups[0]
-        l1, l2, non_negative = (self.element[name] for name in ("l1", "l2", "non_negative"))
-        return kernel.with_elements(weight, inner=l1, l2=l2, non_negative=non_negative)
+        return kernel.changed(outer=weight * kernel.outer, inner=self.l1, l2=self.l2, non_negative=self.non_negative)
 
     def _parts(self) -> list[tuple[Any, float]]:
         """All but L2, in the order of their proxes, and weights."""
-        single = ElementwiseKernel(l1=self.element["l1"], non_negative=self.element["non_negative"])
-        return [(single, 1.0), *[(part, weight) for _, part, weight in self.groups + self.others]]
+        single = ElementwiseKernel(l1=self.l1, non_negative=self.non_negative)
+        groups = [(kernel, weight) for _, kernel, weight in self.groups]
+        return [(single, 1.0), *groups, *[(penalty, weight) for penalty, _, weight in self.others]]
 
     def value(self, W: np.ndarray, strength: float) -> float:
-        l2 = ElementwiseKernel(l2=self.element["l2"]).value(W, strength)
+        l2 = ElementwiseKernel(l2=self.l2).value(W, strength)
         return l2 + sum(part.value(W, strength * weight) for part, weight in self._parts())
 
     def subgradient(self, W: np.ndarray, strength: float) -> np.ndarray:
-        l2 = ElementwiseKernel(l2=self.element["l2"]).subgradient(W, strength)
+        l2 = ElementwiseKernel(l2=self.l2).subgradient(W, strength)
         return sum((part.subgradient(W, strength * weight) for part, weight in self._parts()), start=l2)
 
     def prox(self, V: np.ndarray, step: float, strength: float) -> np.ndarray:
         # L2 completes the square: the prox of the rest at a smaller point with a smaller step.
-        shrink = 1 + step * strength * self.element["l2"]
+        shrink = 1 + step * strength * self.l2
         W, step = V / V.dtype.type(shrink), step / shrink
         for part, weight in self._parts():
-            if weight > 0 or getattr(part, "constraint", True):
-                W = part.prox(W, step, strength * weight)
+            W = part.prox(W, step, strength * weight)
         return W
 
     def residual(self, W: np.ndarray, gradient: np.ndarray, strength: float) -> np.ndarray:
@@ -209,8 +211,15 @@ class _Combination:
         return np.abs(left)
 
 
+def _coarseness(kernel: GroupKernel) -> tuple[int, int, bool]:
+    """Sorts groups that are nested from small to large; a constraint comes after a penalty of the same groups."""
+    joined = 0 if kernel.groups is None else -len(set(kernel.groups.tolist()))
+    level = {"weight": 0, "input": 1, "output": 1, "matrix": 3}[kernel.by]
+    return (level if joined == 0 else 2), joined, kernel.shape == "limit"
+
+
 def _is_factor(weight: Any) -> bool:
-    return isinstance(weight, Real) and not isinstance(weight, bool) and bool(np.isfinite(weight)) and weight >= 0
+    return isinstance(weight, Real) and not isinstance(weight, bool) and 0 <= float(weight) < np.inf
 
 
 def _cannot_combine(a: Penalty, b: Penalty, remedy: str) -> ValueError:

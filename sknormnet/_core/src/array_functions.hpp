@@ -27,20 +27,20 @@ template <class T> void log_softmax(const T* x, T* out, i64 rows, i64 columns) {
 template <class T> bool all_finite(const T* values, i64 n) { return kernels<T>().all_finite(values, n); }
 
 template <class T> double group_value(const T* w, i64 rows, i64 columns, const GroupPenalty& penalty, T* scratch) {
-    return kernels<T>().groups[penalty.shape].value(w, rows, columns, penalty, scratch);
+    return kernels<T>().groups.value(w, rows, columns, penalty, scratch);
 }
 template <class T>
 void group_prox(T* w, i64 rows, i64 columns, const GroupPenalty& penalty, const T* steps, T* scratch) {
-    kernels<T>().groups[penalty.shape].prox(w, rows, columns, penalty, steps, scratch);
+    kernels<T>().groups.prox(w, rows, columns, penalty, steps, scratch);
 }
 template <class T>
 void group_subgradient(const T* w, T* out, i64 rows, i64 columns, const GroupPenalty& penalty, T* scratch) {
-    kernels<T>().groups[penalty.shape].subgradient(w, out, rows, columns, penalty, scratch);
+    kernels<T>().groups.subgradient(w, out, rows, columns, penalty, scratch);
 }
 template <class T>
 void group_residual(const T* w, const T* gradient, T* out, i64 rows, i64 columns, const GroupPenalty& penalty,
                     T* scratch) {
-    kernels<T>().groups[penalty.shape].residual(w, gradient, out, rows, columns, penalty, scratch);
+    kernels<T>().groups.residual(w, gradient, out, rows, columns, penalty, scratch);
 }
 
 template <class T> double penalty_value(const T* w, i64 n, const Elementwise& penalty) {

@@ -1,10 +1,8 @@
 // Penalties of groups of weights: a shape of the group's norm. Included only by kernels_impl.hpp, inside its anonymous
 // namespace.
 //
-// A matrix of rows x columns is cut into groups: single weights, rows (or rows joined), columns, or all of it. `scratch`
-// has an entry for each group.
+// A matrix of rows x columns is cut into groups: single weights, rows (or rows joined), columns, or all of it.
 
-using sknormnet::GroupPenalty;
 using sknormnet::Groups;
 
 // one(start, g): the `columns` entries from start on belong to group g; each(start, g): to the groups from g on.
@@ -57,183 +55,189 @@ template <class Body> SKNORMNET_FLATTEN void for_each_weight(const Groups& group
         });
 }
 
-// ---------------------------------------------------------------------------------------------------- shapes
-
-// rho(t) for t >= 0 at strength s, and its slope; prox(t, step) is the global minimiser of (u - t)^2/2 + step*rho(u) over
-// u >= 0.
-template <class T> struct Linear {
-    explicit Linear(T) {}
-    T value(T t, T s) const { return s * t; }
-    T slope(T, T s) const { return s; }
-    T prox(T t, T step, T s) const {
-        const T shrunk = t - step * s;
-        return shrunk > 0 ? shrunk : T(0);
-    }
-};
-
-// The one of two candidates that costs less; the first where they tie.
-template <class T, class Shape> inline T cheaper(const Shape& shape, T a, T b, T t, T step, T s) {
-    const T cost_a = T(0.5) * (a - t) * (a - t) + step * shape.value(a, s);
-    const T cost_b = T(0.5) * (b - t) * (b - t) + step * shape.value(b, s);
-    return cost_b < cost_a ? b : a;
-}
-
-template <class T> struct MinimaxConcave {
-    T gamma;
-    explicit MinimaxConcave(T gamma_) : gamma(gamma_) {}
-    T value(T t, T s) const {
-        const T knee = gamma * s;
-        const T u = t < knee ? t : knee;
-        return s * u - u * u / (2 * gamma);
-    }
-    T slope(T t, T s) const {
-        const T slope = s - t / gamma;
-        return slope > 0 ? slope : T(0);
-    }
-    T prox(T t, T step, T s) const {
-        const T knee = gamma * s;
-        const T curvature = 1 - step / gamma;
-        const T inner = curvature > 0 ? clamp((t - step * s) / curvature, T(0), knee) : T(0);
-        return cheaper(*this, inner, t > knee ? t : knee, t, step, s);
-    }
-};
-
-template <class T> struct SmoothlyClipped {
-    T gamma;
-    explicit SmoothlyClipped(T gamma_) : gamma(gamma_) {}
-    T value(T t, T s) const {
-        const T knee = gamma * s;
-        const T u = t < knee ? t : knee;
-        const T bent = (2 * knee * u - u * u - s * s) / (2 * (gamma - 1));
-        return u < s ? s * u : bent;
-    }
-    T slope(T t, T s) const {
-        const T bent = (gamma * s - t) / (gamma - 1);
-        return t < s ? s : (bent > 0 ? bent : T(0));
-    }
-    T prox(T t, T step, T s) const {
-        const T knee = gamma * s;
-        const T soft = clamp(t - step * s, T(0), s);
-        const T curvature = 1 - step / (gamma - 1);
-        const T middle =
-            curvature > 0 ? clamp((t - step * knee / (gamma - 1)) / curvature, s, knee) : s;
-        return cheaper(*this, cheaper(*this, soft, middle, t, step, s), t > knee ? t : knee, t, step, s);
-    }
-};
+#include "shapes_impl.hpp"
 
 // ------------------------------------------------------------------------------------------------- operations
 
-template <class T, class Shape> struct GroupOperations {
-    static T strength_of(const GroupPenalty& p, i64 g) {
-        return static_cast<T>(p.groups.factors == nullptr ? p.strength : p.strength * p.groups.factors[g]);
-    }
-
-    static void norms(const T* w, i64 rows, i64 columns, const Groups& groups, T* scratch) {
-        // Squares may overflow: then once more, with weights so much smaller. Squares that underflow are zeros.
-        const T small = sizeof(T) == 4 ? T(0x1p-80) : T(0x1p-560);
-        group_sums(groups, rows, columns, scratch, [=](i64 j) { return w[j] * w[j]; });
-        bool finite = true;
-        for (i64 g = 0; g < groups.n; ++g) finite = finite && scratch[g] - scratch[g] == 0;
-        if (!finite) group_sums(groups, rows, columns, scratch, [=](i64 j) { return (small * w[j]) * (small * w[j]); });
-        for (i64 g = 0; g < groups.n; ++g) scratch[g] = finite ? square_root(scratch[g]) : square_root(scratch[g]) / small;
-    }
-
-    static double value(const T* w, i64 rows, i64 columns, const GroupPenalty& p, T* scratch) {
-        const Shape shape(static_cast<T>(p.gamma));
-        norms(w, rows, columns, p.groups, scratch);
+// scratch has three entries for each group.
+template <class T> struct GroupOperations {
+    // Sum of shapes and inner terms, constraints left out.
+    static double cost(const T* w, i64 rows, i64 columns, const GroupPenalty& p, T* scratch) {
+        const i64 n = p.groups.n;
         double total = 0;
-        for (i64 g = 0; g < p.groups.n; ++g) total += static_cast<double>(shape.value(scratch[g], strength_of(p, g)));
-        if (p.inner_l1 > 0) {
-            const T l1 = static_cast<T>(p.inner_l1);
-            total += sum_in_chunks<T>(rows * columns, [=](i64 j) { return l1 * absolute(w[j]); });
+        if (p.strength > 0 && p.shape != sknormnet::LIMIT) {
+            norms(w, rows, columns, p.groups, scratch);
+            evaluate_shape<T>(p, sknormnet::SHAPE_VALUE, scratch, nullptr);
+            total = sum_in_chunks<T>(n, [=](i64 g) { return scratch[g]; });
+        }
+        if (p.inner_l1 <= 0 && p.l2 <= 0) return total;
+        const double* factors = p.groups.inner_factors;
+        if (factors == nullptr) return total + penalty_value(w, rows * columns, Elementwise{p.inner_l1, p.l2});
+        const T l1 = static_cast<T>(p.inner_l1), half_l2 = static_cast<T>(0.5 * p.l2);
+        group_sums(p.groups, rows, columns, scratch,
+                   [=](i64 j) { return l1 * absolute(w[j]) + half_l2 * w[j] * w[j]; });
+        return total + sum_in_chunks<T>(n, [=](i64 g) { return static_cast<T>(factors[g]) * scratch[g]; });
+    }
+
+    // The same with constraints: infinity outside.
+    static double value(const T* w, i64 rows, i64 columns, const GroupPenalty& p, T* scratch) {
+        double total = cost(w, rows, columns, p, scratch);
+        if (p.shape == sknormnet::LIMIT) {
+            norms(w, rows, columns, p.groups, scratch);
+            evaluate_shape<T>(p, sknormnet::SHAPE_VALUE, scratch, nullptr);
+            total += sum_in_chunks<T>(p.groups.n, [=](i64 g) { return scratch[g]; });
+        }
+        if (p.non_negative) {
+            total += sum_in_chunks<T>(rows * columns, [=](i64 j) { return w[j] < 0 ? T(INFINITY) : w[j] - w[j]; });
         }
         return total;
     }
 
-    // In place. The L1 term of single weights, the smaller groups, comes first.
+    // In place. The terms of single weights, the smaller groups, come first. With c = 1 + step*l2, the prox of
+    // rho + l2*t^2/2 is that of rho at (t / c, step / c); soft thresholds of all are as much smaller.
     static void prox(T* w, i64 rows, i64 columns, const GroupPenalty& p, const T* steps, T* scratch) {
-        const Shape shape(static_cast<T>(p.gamma));
-        if (p.inner_l1 > 0) {
-            const T l1 = static_cast<T>(p.inner_l1);
-            for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) { w[j] = soft_threshold(w[j], steps[g] * l1); });
+        const i64 n = p.groups.n;
+        T *norm = scratch, *kept = scratch + n, *shorter = scratch + 2 * n;
+        if (p.inner_l1 > 0 || p.non_negative) {
+            inner(p, p.inner_l1, [=](i64 g, T l1) { kept[g] = steps[g] * l1; });
+            threshold(w, rows, columns, p, kept);
         }
-        if (p.strength <= 0) return;
-        norms(w, rows, columns, p.groups, scratch);
-        for (i64 g = 0; g < p.groups.n; ++g) {
-            const T norm = scratch[g];
-            const T kept = shape.prox(norm, steps[g], strength_of(p, g));
-            // Not finite: NaN, which shows, where a threshold would hide it as 0.
-            scratch[g] = norm - norm == 0 ? (kept > 0 ? kept / norm : T(0)) : norm - norm;
-        }
-        for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) {
-            w[j] = scratch[g] == 0 ? T(0) : w[j] * scratch[g];
+        if (p.strength <= 0 && p.l2 <= 0 && p.shape != sknormnet::LIMIT) return;
+        norms(w, rows, columns, p.groups, norm);
+        inner(p, p.l2, [=](i64 g, T l2) {
+            const T c = 1 + steps[g] * l2;
+            kept[g] = norm[g] / c;
+            shorter[g] = steps[g] / c;
         });
+        evaluate_shape<T>(p, sknormnet::SHAPE_PROX, kept, shorter);
+        const T of_zero = p.shape == sknormnet::LIMIT ? T(1) : T(0);  // or of squares that underflow
+#pragma omp simd
+        for (i64 g = 0; g < n; ++g) {
+            const T factor = kept[g] > 0 && norm[g] > 0 ? kept[g] / norm[g] : of_zero + (kept[g] - kept[g]);
+            // Not finite: NaN, which shows, where a threshold would hide it as 0.
+            norm[g] = norm[g] - norm[g] == 0 ? factor : norm[g] - norm[g];
+        }
+        for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) { w[j] = norm[g] == 0 ? T(0) : w[j] * norm[g]; });
     }
 
     static void subgradient(const T* w, T* out, i64 rows, i64 columns, const GroupPenalty& p, T* scratch) {
-        slopes(w, rows, columns, p, scratch);
-        const T l1 = static_cast<T>(p.inner_l1);
+        const i64 n = p.groups.n;
+        T *slope = scratch, *l1 = scratch + n;
+        slopes(w, rows, columns, p, slope, l1);
+        add_l2(p, slope);
+        inner(p, p.inner_l1, [=](i64 g, T strength) { l1[g] = strength; });
         for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) {
-            out[j] = scratch[g] * w[j] + (w[j] > 0 ? l1 : (w[j] < 0 ? -l1 : T(0)));
+            out[j] = slope[g] * w[j] + (w[j] > 0 ? l1[g] : (w[j] < 0 ? -l1[g] : T(0)));
         });
     }
 
     // Of the vector of smallest norm in gradient + subdifferential, the sizes of the entries.
     static void residual(const T* w, const T* gradient, T* out, i64 rows, i64 columns, const GroupPenalty& p,
                          T* scratch) {
-        slopes(w, rows, columns, p, scratch);
-        const T l1 = static_cast<T>(p.inner_l1);
+        const i64 n = p.groups.n;
+        T *slope = scratch, *l1 = scratch + n, *at_zero = scratch + 2 * n;
+        slopes(w, rows, columns, p, slope, at_zero);
+        add_l2(p, slope);
+        inner(p, p.inner_l1, [=](i64 g, T strength) { l1[g] = strength; });
+        const bool non_negative = p.non_negative;
         for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) {
-            const T inner = w[j] == 0 ? soft_threshold(gradient[j], l1) : gradient[j] + (w[j] < 0 ? -l1 : l1);
-            out[j] = inner + scratch[g] * w[j];
+            const T up = gradient[j] + l1[g];
+            const T zero = non_negative ? (up < 0 ? up : up - up) : soft_threshold(gradient[j], l1[g]);
+            out[j] = w[j] == 0 ? zero : (w[j] < 0 ? gradient[j] - l1[g] : up) + slope[g] * w[j];
         });
-        // A group of zeros takes up to its slope at zero off the norm of what is left.
-        group_sums(p.groups, rows, columns, scratch, [=](i64 j) { return w[j] == 0 ? T(0) : T(1); });
-        for (i64 g = 0; g < p.groups.n; ++g) scratch[g] = scratch[g] > 0 ? T(-1) : T(0);  // -1: not zero
-        shrink_zero_groups(out, rows, columns, p, scratch);
+        if (p.shape == sknormnet::LIMIT) {
+            remove_outward(w, out, rows, columns, p, scratch);
+        } else {
+            shrink_zero_groups(w, out, rows, columns, p, scratch, at_zero);
+        }
         for_each_weight(p.groups, rows, columns, [=](i64 j, i64) { out[j] = absolute(out[j]); });
     }
 
   private:
-    // scratch[g] <- slope / norm, which times w is the group's gradient; 0 for a group of zeros
-    static void slopes(const T* w, i64 rows, i64 columns, const GroupPenalty& p, T* scratch) {
-        const Shape shape(static_cast<T>(p.gamma));
-        norms(w, rows, columns, p.groups, scratch);
-        for (i64 g = 0; g < p.groups.n; ++g) {
-            scratch[g] = scratch[g] > 0 ? shape.slope(scratch[g], strength_of(p, g)) / scratch[g] : T(0);
+    static void norms(const T* w, i64 rows, i64 columns, const Groups& groups, T* sums) {
+        // Squares may overflow: then once more, with weights so much smaller. Squares that underflow are zeros.
+        const T small = sizeof(T) == 4 ? T(0x1p-80) : T(0x1p-560);
+        group_sums(groups, rows, columns, sums, [=](i64 j) { return w[j] * w[j]; });
+        const bool finite = all_finite(sums, groups.n);
+        if (!finite) group_sums(groups, rows, columns, sums, [=](i64 j) { return (small * w[j]) * (small * w[j]); });
+        const T back = finite ? T(1) : 1 / small;
+#pragma omp simd
+        for (i64 g = 0; g < groups.n; ++g) sums[g] = square_root(sums[g]) * back;
+    }
+
+    // body(g, strength times the inner factor of group g)
+    template <class Body> static void inner(const GroupPenalty& p, double strength, const Body& body) {
+        const double* factors = p.groups.inner_factors;
+        if (factors == nullptr) {
+#pragma omp simd
+            for (i64 g = 0; g < p.groups.n; ++g) body(g, static_cast<T>(strength));
+        } else {
+#pragma omp simd
+            for (i64 g = 0; g < p.groups.n; ++g) body(g, static_cast<T>(strength * factors[g]));
         }
     }
 
-    static void shrink_zero_groups(T* out, i64 rows, i64 columns, const GroupPenalty& p, T* flags) {
-        const Shape shape(static_cast<T>(p.gamma));
-        // squares of groups of zeros only, so that one array serves as flag and as sum
-        visit_groups(
-            p.groups, rows, columns,
-            [=](i64 start, i64 g) {
-                if (flags[g] < 0) return;
-                for (i64 j = start; j < start + columns; ++j) flags[g] += out[j] * out[j];
-            },
-            [=](i64 start, i64 g) {
-                for (i64 j = 0; j < columns; ++j) {
-                    if (flags[g + j] >= 0) flags[g + j] += out[start + j] * out[start + j];
-                }
-            });
-        for (i64 g = 0; g < p.groups.n; ++g) {
-            if (flags[g] < 0) {
-                flags[g] = 1;
-            } else {
-                const T norm = square_root(flags[g]);
-                const T left = norm - shape.slope(T(0), strength_of(p, g));
-                flags[g] = left > 0 ? left / norm : T(0);
-            }
+    static void threshold(T* w, i64 rows, i64 columns, const GroupPenalty& p, const T* thresholds) {
+        if (!p.non_negative) {
+            for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) { w[j] = soft_threshold(w[j], thresholds[g]); });
+            return;
         }
-        for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) { out[j] *= flags[g]; });
+        for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) {
+            const T left = w[j] - thresholds[g];
+            w[j] = left <= 0 ? T(0) : left;
+        });
+    }
+
+    // out[g] <- slope / norm, which times w is the group's gradient; 0 for a group of zeros, whose slope is in at_norm
+    static void slopes(const T* w, i64 rows, i64 columns, const GroupPenalty& p, T* out, T* at_norm) {
+        norms(w, rows, columns, p.groups, out);
+        for (i64 g = 0; g < p.groups.n; ++g) at_norm[g] = out[g];
+        if (p.strength > 0) {
+            evaluate_shape<T>(p, sknormnet::SHAPE_SLOPE, at_norm, nullptr);
+        } else {
+            fill(at_norm, p.groups.n, T(0));
+        }
+#pragma omp simd
+        for (i64 g = 0; g < p.groups.n; ++g) out[g] = out[g] > 0 ? at_norm[g] / out[g] : out[g];
+    }
+
+    static void add_l2(const GroupPenalty& p, T* slope) {
+        if (p.l2 > 0) inner(p, p.l2, [=](i64 g, T l2) { slope[g] += l2; });
+    }
+
+    // A group at its limit has the outward normals: what points inward along w is taken off.
+    static void remove_outward(const T* w, T* out, i64 rows, i64 columns, const GroupPenalty& p, T* scratch) {
+        const i64 n = p.groups.n;
+        const Limit<T> shape(p);
+        T *norm = scratch, *along = scratch + n;
+        norms(w, rows, columns, p.groups, norm);
+        group_sums(p.groups, rows, columns, along, [=](i64 j) { return out[j] * w[j]; });
+#pragma omp simd
+        for (i64 g = 0; g < n; ++g) {
+            along[g] = shape.reached(norm[g]) && along[g] < 0 ? along[g] / norm[g] / norm[g] : T(0);
+        }
+        for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) { out[j] -= along[g] * w[j]; });
+    }
+
+    // A group of zeros takes up to its slope at zero off the norm of what is left.
+    static void shrink_zero_groups(const T* w, T* out, i64 rows, i64 columns, const GroupPenalty& p, T* scratch,
+                                   const T* at_zero) {
+        const i64 n = p.groups.n;
+        T *nonzeros = scratch, *norm = scratch + n;
+        group_sums(p.groups, rows, columns, nonzeros, [=](i64 j) { return w[j] == 0 ? T(0) : T(1); });
+        norms(out, rows, columns, p.groups, norm);
+#pragma omp simd
+        for (i64 g = 0; g < n; ++g) {
+            const T left = norm[g] - at_zero[g];
+            norm[g] = nonzeros[g] > 0 ? T(1) : (left > 0 ? left / norm[g] : left - left);
+        }
+        for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) { out[j] *= norm[g]; });
     }
 };
 
-template <class T, class Shape> constexpr sknormnet::GroupFunctions<T> make_group_functions() {
-    using Operations = GroupOperations<T, Shape>;
-    return {Operations::value, Operations::prox, Operations::subgradient, Operations::residual};
+template <class T> constexpr sknormnet::GroupFunctions<T> make_group_functions() {
+    using Operations = GroupOperations<T>;
+    return {Operations::cost, Operations::value, Operations::prox, Operations::subgradient, Operations::residual};
 }
 
 // -------------------------------------------------------------------------------- steps without the penalty

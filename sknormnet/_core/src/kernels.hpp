@@ -61,24 +61,37 @@ struct MatrixPenalty {
 };
 
 enum GroupBy : int { BY_WEIGHT, BY_INPUT, BY_OUTPUT, BY_MATRIX };
-enum Shape : int { LINEAR, MINIMAX_CONCAVE, SMOOTHLY_CLIPPED, N_SHAPES };
+enum Shape : int { LINEAR, MINIMAX_CONCAVE, SMOOTHLY_CLIPPED, LIMIT, CUSTOM };
+enum ShapeRequest : int { SHAPE_VALUE, SHAPE_SLOPE, SHAPE_PROX };
 
 // How a matrix is cut into n groups: single weights, rows (joined where of_row names a row's group), columns, or all of
-// it. Of joined rows, factors multiply the groups' strengths, and sizes are the numbers of rows.
+// it. One number per group, or null: factors multiply the strengths of the groups, inner_factors those of the terms of
+// single weights; of joined rows, sizes are the numbers of rows.
 struct Groups {
     int by = BY_WEIGHT;
     i64 n = 0;
     const i64* of_row = nullptr;
     const double* factors = nullptr;
+    const double* inner_factors = nullptr;
     const double* sizes = nullptr;
 };
 
-// Sum over groups of shape(norm) at strength, and inner_l1 times the sum of absolute values.
+// Overwrites n norms t_g with rho(t_g, s_g), its slope, or prox(t_g, steps_g, s_g), where s_g = strength * factors[g]
+// (null: ones). False: it failed, and an exception is pending.
+template <class T>
+using ShapeFunction = bool (*)(void* context, int request, T* norms, const T* steps, i64 n, double strength,
+                               const double* factors);
+
+// Sum over groups of shape(norm) at strength; and over single weights of inner_l1 * |w| + l2 * w^2 / 2, with
+// non_negative also infinity for w < 0. A LIMIT is a constraint, and holds whatever the strength, as non_negative does.
 struct GroupPenalty {
     int shape = LINEAR;
     Groups groups;
-    double strength = 0, gamma = 0, inner_l1 = 0;
-    double longest_step = 0;  // of a concave shape under adam: beyond, the prox would remove weights of any size
+    double strength = 0, gamma = 0, limit = 0;
+    double inner_l1 = 0, l2 = 0;
+    bool non_negative = false;
+    double longest_step = 0;  // under adam: beyond, the prox of a concave shape would remove weights of any size
+    void *context = nullptr, *float_function = nullptr, *double_function = nullptr;  // CUSTOM: a ShapeFunction
 };
 
 struct SgdStep {
@@ -93,7 +106,9 @@ struct AdamStep {
     double beta_1, beta_2, epsilon;
 };
 
-template <class T> struct GroupFunctions {  // of a matrix of rows x columns; scratch and steps have an entry per group
+// Of a matrix of rows x columns; steps have one entry per group, scratch has three.
+template <class T> struct GroupFunctions {
+    double (*cost)(const T* w, i64 rows, i64 columns, const GroupPenalty& penalty, T* scratch);  // without constraints
     double (*value)(const T* w, i64 rows, i64 columns, const GroupPenalty& penalty, T* scratch);
     void (*prox)(T* w, i64 rows, i64 columns, const GroupPenalty& penalty, const T* steps, T* scratch);
     void (*subgradient)(const T* w, T* out, i64 rows, i64 columns, const GroupPenalty& penalty, T* scratch);
@@ -131,7 +146,7 @@ template <class T> struct KernelTable {
     void (*sgd_accept)(T* w, const T* z, T* state, i64 n, const SgdStep& step);
     void (*adam_advance)(const T* w, T* gradient, T* first, T* second, i64 rows, i64 columns, const Groups& groups,
                          const AdamStep& step, T* steps);
-    GroupFunctions<T> groups[N_SHAPES];
+    GroupFunctions<T> groups;
 
     double (*penalty_value)(const T* w, i64 n, const Elementwise& penalty);
     void (*penalty_prox)(const T* v, T* out, i64 n, const Elementwise& penalty, double step);

@@ -192,6 +192,13 @@ template <class T> inline T soft_threshold(T v, T threshold) {
     return v < 0 ? T(0) - shrunk : (v >= 0 ? shrunk : v);  // never -0
 }
 
+template <class T> bool all_finite(const T* w, i64 n) {
+    i64 bad = 0;
+#pragma omp simd reduction(+ : bad)
+    for (i64 j = 0; j < n; ++j) bad += !(w[j] - w[j] == 0);
+    return bad == 0;
+}
+
 // Runs body(j) -> penalty of w[j] over a segment, in chunks whose sums are added up in double.
 template <class T, class Body> inline double sum_in_chunks(i64 n, const Body& body) {
     double total = 0;
@@ -341,13 +348,6 @@ template <class T> void add_scaled(T* SKNORMNET_RESTRICT out, const T* SKNORMNET
     for (i64 j = 0; j < n; ++j) out[j] += factor * x[j];
 }
 
-template <class T> bool all_finite(const T* w, i64 n) {
-    i64 bad = 0;
-#pragma omp simd reduction(+ : bad)
-    for (i64 j = 0; j < n; ++j) bad += !(w[j] - w[j] == 0);
-    return bad == 0;
-}
-
 // -------------------------------------------------------------------------------------- products with a vector
 
 template <class T>
@@ -424,8 +424,7 @@ template <class T> constexpr sknormnet::KernelTable<T> make_table() {
         sgd_advance<T>,
         sgd_accept<T>,
         adam_advance<T>,
-        {make_group_functions<T, Linear<T>>(), make_group_functions<T, MinimaxConcave<T>>(),
-         make_group_functions<T, SmoothlyClipped<T>>()},
+        make_group_functions<T>(),
         penalty_value<T>,
         penalty_prox<T>,
         penalty_subgradient<T>,

@@ -234,7 +234,7 @@ template <class T> class Network final : public NetworkBase {
             const LayerPenalty& layer = penalty.layers[l];
             T* w = theta + offsets_[l];
             if (layer.kind == OF_GROUPS) {
-                total += table_.groups[layer.groups.shape].value(w, layer.rows, sizes_[l + 1], layer.groups,
+                total += table_.groups.value(w, layer.rows, sizes_[l + 1], layer.groups,
                                                                  group_scratch_.data());
             } else if (layer.kind == OF_MATRIX) {
                 const auto call = reinterpret_cast<MatrixFunction<T>>(
@@ -324,7 +324,7 @@ template <class T> class Network final : public NetworkBase {
         }
         if (most <= reserved_groups_) return;
         group_steps_ = Buffer<T>(most);
-        group_scratch_ = Buffer<T>(most);
+        group_scratch_ = Buffer<T>(3 * most);
         reserved_groups_ = most;
     }
 
@@ -451,8 +451,8 @@ template <class T> class Network final : public NetworkBase {
         whole.groups.by = BY_MATRIX;
         whole.groups.n = 1;
         whole.strength = 1;
-        T scratch;
-        return table_.groups[LINEAR].value(w, penalty.layers[l].rows, sizes_[l + 1], whole, &scratch);
+        T scratch[3];
+        return table_.groups.value(w, penalty.layers[l].rows, sizes_[l + 1], whole, scratch);
     }
 
     double norm_of_network(const T* theta, const NetworkPenalty& penalty) const {

@@ -43,11 +43,12 @@ template <class T> class Rule {
     }
 
     // For penalties of groups of a matrix: the step without the penalty, which overwrites the gradient, then the prox.
+    // Returned is the penalty before the step without its constraints, which Nesterov's look-ahead need not keep.
     double update_groups(T* theta, T* gradient, i64 offset, i64 rows, i64 columns, const GroupPenalty& penalty,
                          T* steps, T* scratch) const {
-        const GroupFunctions<T>& functions = table_->groups[penalty.shape];
+        const GroupFunctions<T>& functions = table_->groups;
         T* w = theta + offset;
-        const double cost = functions.value(w, rows, columns, penalty, scratch);
+        const double cost = functions.cost(w, rows, columns, penalty, scratch);
         if (p_.kind == SGD) {
             table_->sgd_advance(w, gradient, first_ + offset, rows, columns, penalty.groups, sgd_, steps);
             functions.prox(gradient, rows, columns, penalty, steps, scratch);
@@ -56,7 +57,7 @@ template <class T> class Rule {
             table_->adam_advance(w, gradient, first_ + offset, second_ + offset, rows, columns, penalty.groups, adam_,
                                  steps);
             // Where gradients vanish, the second moments do, and the steps grow without bound.
-            if (penalty.shape != LINEAR) {
+            if (std::isfinite(penalty.longest_step)) {
                 const T longest = static_cast<T>(penalty.longest_step);
                 for (i64 g = 0; g < penalty.groups.n; ++g) steps[g] = std::min(steps[g], longest);
             }
