@@ -13,6 +13,10 @@ GROWTH = 1.2  # the step is tried this much longer in every iteration
 MOST_BACKTRACKS = 60
 MOST_STALLED = 20  # iterations in a row that lower the objective by less than rounding
 STALL_SHARE = 1e-5  # of a kinked loss's smoothing: falls by less count as stalled, the next smoothing promises more
+# A step by the curvature times the squared scale of the residual is about the objective, within a factor of a thousand
+# or so. On a kink of the network backtracking makes steps many orders of magnitude shorter, and the objective crawls.
+COLLAPSED = 1e-9
+CRAWL = 1e-8  # relative falls by less than this count as stalled where the step has collapsed
 
 
 class Fista(Solver):
@@ -59,9 +63,9 @@ class Fista(Solver):
             )
         elif reason == "stalled" and not objective.kinked:
             warning = (
-                "fista stopped on a stalled objective: it no longer falls by more than rounding, and the relative "
+                "fista stopped on a stalled objective: it hardly falls any more, and the relative "
                 f"residual, {residual:.2g}, is above tol={self.tol}. On a kink of the network or at the precision of "
-                "the dtype this is the end; otherwise scale the data."
+                "the dtype the solver gets no further; otherwise scale the data."
             )
         return FitResult(theta, n_iter, reason, warning)
 
@@ -82,7 +86,7 @@ class Fista(Solver):
         momentum, stalled = 1.0, 0
         at_x, gradient_at_x = True, gradient.copy()  # whether z is x; the gradient there, to restart from
 
-        residual = objective.stationarity(x, gradient, bounds).relative
+        at = objective.stationarity(x, gradient, bounds)
 
         def record() -> None:
             monitor.record(
@@ -90,7 +94,7 @@ class Fista(Solver):
                 data_loss=objective.unsmoothed_data_loss(x) if objective.smoothing > 0 else data_loss,
                 penalty=value - data_loss,
                 n_nonzero=objective.n_nonzero(x),
-                residual=residual,
+                residual=at.relative,
                 learning_rate=step,
             )
 
@@ -116,8 +120,9 @@ class Fista(Solver):
                 record()
                 continue
             rose = not new_value <= value
-            rounding = max(SLACK * eps * abs(value), STALL_SHARE * objective.smoothing)
-            stalled = stalled + 1 if not new_value < value - rounding else 0
+            collapsed = step * at.absolute**2 < COLLAPSED * abs(value) * at.relative**2
+            least = max(max(SLACK * eps, CRAWL * collapsed) * abs(value), STALL_SHARE * objective.smoothing)
+            stalled = stalled + 1 if not new_value < value - least else 0
             if rose and not at_x:
                 z[:], at_x, momentum = x, True, 1.0  # the momentum overshot
                 record()
@@ -131,16 +136,16 @@ class Fista(Solver):
                 gradient_at_x[:] = new_gradient
                 smooth_at_x, value, data_loss = new_smooth, new_value, new_data_loss
                 at_x, momentum = momentum == 1.0, next_momentum
-                residual = objective.stationarity(x, gradient_at_x, bounds).relative
+                at = objective.stationarity(x, gradient_at_x, bounds)
             record()
-            if residual <= self.tol:
-                return iteration, step, residual, "stationary"
+            if at.relative <= self.tol:
+                return iteration, step, at.relative, "stationary"
             if monitor.exhausted and monitor.validate is not None:
-                return iteration, step, residual, "patience"
+                return iteration, step, at.relative, "patience"
             if stalled >= MOST_STALLED or rose:
-                return iteration, step, residual, "stalled"
+                return iteration, step, at.relative, "stalled"
             step *= GROWTH
-        return max_iter, step, residual, "max_iter"
+        return max_iter, step, at.relative, "max_iter"
 
     @staticmethod
     def _smooth(
