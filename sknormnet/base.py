@@ -163,21 +163,14 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         hidden = validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
         loss = validation.resolve_loss(self.loss, self.task)
         going_on = hasattr(self, "coefs_") and (incremental or self.warm_start)
-        X, y, sample_weight = validation.check_training_data(
-            self,
-            X,
-            y,
-            sample_weight,
-            dtype=self.dtype,
-            numeric_target=self.task == "regression",
-            reset=not going_on,
+        X, target, sample_weight = self._check_data(
+            X, y, sample_weight, loss, self.dtype, going_on=going_on, incremental=incremental, classes=classes
         )
-        target = self._encode_target(y, X.dtype, going_on=going_on, incremental=incremental, classes=classes)
-        loss.check_target(target.y)
         n_targets = target.y.shape[1]
         n_raw = validation.check_outputs(loss, n_targets, target.n_classes)
         fitted_loss = self.loss if isinstance(self.loss, str) else clone(self.loss)
         plan = self._make_plan((X.shape[1], *hidden, n_raw))
+        self._warn_if_partly_penalized(plan)
         state = getattr(self, "_training_state", None) or {} if going_on else {}
         rng = _restore_rng(state["rng"]) if state else check_random_state(self.random_state)
         theta = self._initial_theta(plan, X.dtype, rng, going_on)
@@ -218,8 +211,25 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             self.__dict__.pop("_training_state", None)
         return result
 
+    def _check_data(
+        self, X, y, sample_weight, loss: Loss, dtype, *, going_on: bool, incremental: bool = False, classes: Any = None
+    ) -> tuple[Any, Target, np.ndarray | None]:
+        """X as the core reads it, the encoded target and raw sample weights, without the rows of weight zero."""
+        X, y, sample_weight = validation.check_training_data(
+            self,
+            X,
+            y,
+            sample_weight,
+            dtype=dtype,
+            numeric_target=self.task == "regression",
+            reset=not going_on,
+        )
+        target = self._encode_target(y, X.dtype, going_on=going_on, incremental=incremental, classes=classes)
+        loss.check_target(target.y)
+        return X, target, sample_weight
+
     def _make_plan(self, layer_sizes: tuple[int, ...]) -> Plan:
-        plan = make_plan(
+        return make_plan(
             layer_sizes,
             penalty=self.penalty,
             l1_ratio=self.l1_ratio,
@@ -228,6 +238,8 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             feature_weights=self.feature_weights,
             penalize_intercepts=bool(self.penalize_intercepts),
         )
+
+    def _warn_if_partly_penalized(self, plan: Plan) -> None:
         if plan.can_be_evaded and self.activation in POSITIVELY_HOMOGENEOUS:
             warnings.warn(
                 f"Some layers are penalised and others are not. With activation={self.activation!r} a penalised layer "
@@ -236,7 +248,6 @@ class BaseNormRegMLP(BaseEstimator, ABC):
                 UserWarning,
                 stacklevel=6,
             )
-        return plan
 
     def _initial_theta(self, plan: Plan, dtype, rng, going_on: bool) -> np.ndarray:
         if not going_on:
@@ -351,6 +362,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         self.n_outputs_ = plan.layer_sizes[-1]
         self.hidden_activation_ = self.activation
         self.n_iter_ = result.n_iter
+        self.stop_reason_ = result.stop_reason
         self.t_ = result.n_iter * objective.n_samples + (self.t_ if going_on else 0)
         self.loss_curve_ = list(history["objective"])
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else self.objective_

@@ -100,8 +100,8 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
     tol : float >= 0, default=1e-4
         adam and sgd: an epoch counts as no improvement if the objective falls by less than tol (or the validation
-        score rises by less). lbfgs: largest entry of the projected gradient at which to stop. fista: largest entry of
-        the residual, the distance of minus the gradient to the subdifferential.
+        score rises by less). lbfgs: largest entry of the projected gradient at which to stop. fista: relative residual
+        at which to stop, see `sknormnet.inspection.stationarity`.
 
     verbose : bool or int, default=False
         Print a line per epoch.
@@ -152,8 +152,9 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
     history_ : dict of lists
         One entry per epoch or iteration of "data_loss", "penalty", "objective", "n_nonzero" (non-zero weights of each
-        matrix), "learning_rate" (fista: step; lbfgs: None), "validation_score" and "seconds". For adam and sgd, losses
-        are means over the epoch's batches.
+        matrix), "residual", "learning_rate" (fista: step; lbfgs: None), "validation_score" and "seconds". For adam and
+        sgd, losses are means over the epoch's batches. The residual of lbfgs and fista is the relative one of
+        `sknormnet.inspection.stationarity`, for a loss with kinks that of the smoothed loss; of adam and sgd None.
 
     loss_curve_ : list of float
         The history's objective.
@@ -166,6 +167,14 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
     n_iter_ : int
         Epochs or iterations of the last fit.
+
+    stop_reason_ : {"stationary", "stalled", "max_iter", "patience", "diverged"}
+        What ended the last fit. "stationary": lbfgs or fista met `tol` (with a loss with kinks, on its last smoothing).
+        "stalled": they could not lower the objective any further, as on a kink of the network or at the precision of
+        the dtype. "max_iter": that, or `max_fun`, was reached. "patience": no improvement for `n_iter_no_change`
+        epochs, or iterations with early stopping. "diverged": the objective became infinite, NaN or far larger than at
+        first; the best parameters are kept. After `partial_fit`, "max_iter" or, once `n_iter_no_change` calls were
+        without improvement, "patience".
 
     t_ : int
         Number of rows visited.
@@ -456,8 +465,8 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         unknown = np.setdiff1d(present, self.classes_)
         if len(unknown):
             raise ValueError(
-                f"y has classes {unknown.tolist()}, which are not among those of the first call, "
-                f"{self.classes_.tolist()}; name all classes there, or fit anew"
+                f"y has classes {unknown.tolist()}, which are not among the fitted ones, {self.classes_.tolist()}; "
+                "name all classes in the first call of partial_fit, or fit anew"
             )
         numbers = np.searchsorted(self.classes_, y.astype(present.dtype, copy=False))
         return Target(numbers.astype(dtype)[:, np.newaxis], n_classes=len(self.classes_), stratify=numbers)
@@ -480,10 +489,13 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
                 f"an indicator matrix of labels holds 0 and 1 only; y has {outside.sum()} other values, the first is "
                 f"{y[outside][0]}"
             )
-        if going_on and y.shape[1] != self._n_label_columns:
+        if not going_on:
+            self.classes_ = np.arange(y.shape[1])
+            self._n_label_columns = y.shape[1]
+        elif self._n_label_columns is None:
+            raise ValueError("y is an indicator matrix, the first fit had classes in one column")
+        elif y.shape[1] != self._n_label_columns:
             raise ValueError(f"y has {y.shape[1]} columns of labels, the first fit had {self._n_label_columns}")
-        self.classes_ = np.arange(y.shape[1])
-        self._n_label_columns = y.shape[1]
         return Target(np.ascontiguousarray(y, dtype=dtype))
 
     def _validation_score(self, loss: Loss, y: np.ndarray, raw: np.ndarray, sample_weight: np.ndarray | None) -> float:

@@ -1,5 +1,7 @@
 """The objective: network, loss, data and penalty terms as functions of theta. All that a solver sees."""
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,6 +9,37 @@ import numpy as np
 from sknormnet._core.network import Network, RowOrder, UpdateRule
 from sknormnet.losses import Loss
 from sknormnet.plan import Plan
+
+
+@dataclass(frozen=True)
+class Stationarity:
+    """How far a point is from a stationary point of the objective F.
+
+    The residual of a layer is the Euclidean distance, over its weights and intercepts, of minus the data loss's
+    gradient to strength times the subdifferential of the penalty. The scale of a layer is what it cannot exceed:
+
+        (1/n) * sum_i s_i * |a_i| * |delta_i|  +  strength * |subgradient|
+
+    with a_i the layer's input for row i, a 1 appended for the intercept, delta_i the loss's gradient in the layer's
+    pre-activations, s_i the sample weights of mean 1, and the subgradient of smallest norm. A relative residual is a
+    residual by its scale, between 0 and 1 but for rounding, and 0 where both are 0; NaN if a number overflowed.
+
+    Attributes
+    ----------
+    absolute : float
+        Root of the sum over layers of residual^2: the distance of the whole -gradient.
+    relative : float
+        `absolute` by the root of the sum over layers of scale^2.
+    layers_absolute : tuple of float
+        Residual of each layer, that is of each weight matrix with its intercepts.
+    layers_relative : tuple of float
+        Residual of each layer by its scale.
+    """
+
+    absolute: float
+    relative: float
+    layers_absolute: tuple[float, ...]
+    layers_relative: tuple[float, ...]
 
 
 class Objective:
@@ -50,6 +83,7 @@ class Objective:
         self._network.bind(X, y, sample_weight, self._loss_kernel, named)
         self._penalties = plan.layer_penalties()
         self._weight_slices = plan.weight_slices()
+        self._layer_slices = plan.layer_slices()
         terms = [(s, shape, term.penalty, term.strength) for s, shape, term in plan.penalized() if term.active]
         self._smooth_terms = [term for term in terms if term[2].smooth]
         self._proximal_terms = [term for term in terms if not term[2].smooth]
@@ -57,6 +91,11 @@ class Objective:
     @property
     def n_parameters(self) -> int:
         return self.plan.n_parameters
+
+    @property
+    def n_layers(self) -> int:
+        """Number of weight matrices."""
+        return len(self.plan.shapes)
 
     @property
     def smoothing(self) -> float:
@@ -76,13 +115,13 @@ class Objective:
         finally:
             self.smoothing = smoothing
 
-    def check_within_objective(self, solver: str) -> None:
-        """Raise ValueError where a penalty acts on steps only: a solver of the objective would ignore it."""
+    def check_within_objective(self, purpose: str, remedy: str = "use penalty='l2', or solver='adam' or 'sgd'") -> None:
+        """Raise ValueError where a penalty acts on steps only: what works on the objective would ignore it."""
         for term in self.plan.terms:
             if term.penalty.decoupled and term.strength > 0:
                 raise ValueError(
-                    f"{term.penalty!r} is no part of the objective, which solver={solver!r} minimises: use "
-                    "penalty='l2', or solver='adam' or 'sgd'"
+                    f"{term.penalty!r} acts on the steps of adam and sgd and is no part of the objective, which "
+                    f"{purpose}: {remedy}"
                 )
 
     def project(self, theta: np.ndarray) -> None:
@@ -95,9 +134,11 @@ class Objective:
         """Slices or indices of the parts of theta whose penalty is taken by its prox."""
         return [s for s, *_ in self._proximal_terms]
 
-    def data_loss(self, theta: np.ndarray, gradient: np.ndarray | None = None) -> float:
-        """Data loss; its gradient overwrites `gradient`, if given."""
-        return self._network.value_and_gradient(theta, gradient)
+    def data_loss(
+        self, theta: np.ndarray, gradient: np.ndarray | None = None, bounds: np.ndarray | None = None
+    ) -> float:
+        """Data loss; its gradient overwrites `gradient`, bounds on the norms of its layers `bounds`, if given."""
+        return self._network.value_and_gradient(theta, gradient, bounds)
 
     def penalty(self, theta: np.ndarray) -> float:
         """Sum over layers of strength * Omega."""
@@ -119,13 +160,26 @@ class Objective:
         for s, shape, penalty, strength in self._proximal_terms:
             theta[s] = penalty.prox(theta[s].reshape(shape), step, strength).ravel()
 
-    def residual(self, theta: np.ndarray, gradient: np.ndarray) -> float:
-        """Largest entry of the distance of zero to the subdifferential of F; gradient is of the smooth part."""
-        distance = np.abs(gradient)
+    def stationarity(self, theta: np.ndarray, gradient: np.ndarray, bounds: np.ndarray) -> Stationarity:
+        """Distance of zero to the subdifferential of F; gradient is of the smooth part, bounds are of the data loss."""
+        distance = gradient.astype(np.float64)
         for s, shape, penalty, strength in self._proximal_terms:
             W, slope = theta[s].reshape(shape), gradient[s].reshape(shape)
             distance[s] = penalty.residual(W, slope, strength).ravel()
-        return float(distance.max())
+            if penalty.constraint and not penalty.value(W, strength) < np.inf:
+                distance[s] = np.inf  # where a constraint is violated there is no subdifferential
+        slopes = np.zeros_like(theta)
+        for s, shape, penalty, strength in (*self._smooth_terms, *self._proximal_terms):
+            slopes[s] = penalty.subgradient(theta[s].reshape(shape), strength).ravel()
+        scales = bounds + [_norm(slopes[s]) for s in self._layer_slices]
+        residuals = [_norm(distance[s]) for s in self._layer_slices]
+        absolute = math.hypot(*residuals)
+        return Stationarity(
+            absolute=absolute,
+            relative=_ratio(absolute, math.hypot(*scales)),
+            layers_absolute=tuple(residuals),
+            layers_relative=tuple(map(_ratio, residuals, scales.tolist())),
+        )
 
     def separable_terms(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of the non-smooth terms, for every coordinate: strengths of |w| and of w^2/2, and whether w >= 0 must hold.
@@ -169,3 +223,16 @@ class Objective:
     def n_nonzero(self, theta: np.ndarray) -> tuple[int, ...]:
         """Number of non-zero weights of each layer, intercepts not counted."""
         return tuple(int(np.count_nonzero(theta[s])) for s in self._weight_slices)
+
+
+def _norm(vector: np.ndarray) -> float:
+    vector = vector.astype(np.float64, copy=False)
+    return math.sqrt(vector @ vector)
+
+
+def _ratio(residual: float, scale: float) -> float:
+    if residual == 0 and scale == 0:
+        return 0.0
+    if scale == 0:  # the squares in the scale underflowed
+        return math.inf
+    return residual / scale if math.isfinite(scale) else math.nan

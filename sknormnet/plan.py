@@ -118,6 +118,12 @@ class Plan:
             start += (fan_in + 1) * fan_out
         return slices
 
+    def layer_slices(self) -> list[slice]:
+        """Where each layer's W and b lie in theta."""
+        return [
+            slice(s.start, s.stop + fan_out) for s, (_, fan_out) in zip(self.weight_slices(), self.shapes, strict=True)
+        ]
+
     def penalized(self) -> list[tuple[Any, tuple[int, int], PenaltyTerm]]:
         """What each term penalises (W, or W and b as its last row): where in theta, its shape, the term."""
         where, shapes = [], []

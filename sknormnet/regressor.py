@@ -88,8 +88,8 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
 
     tol : float >= 0, default=1e-4
         adam and sgd: an epoch counts as no improvement if the objective falls by less than tol (or the validation
-        score rises by less). lbfgs: largest entry of the projected gradient at which to stop. fista: largest entry of
-        the residual, the distance of minus the gradient to the subdifferential.
+        score rises by less). lbfgs: largest entry of the projected gradient at which to stop. fista: relative residual
+        at which to stop, see `sknormnet.inspection.stationarity`.
 
     verbose : bool or int, default=False
         Print a line per epoch.
@@ -137,8 +137,9 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
 
     history_ : dict of lists
         One entry per epoch or iteration of "data_loss", "penalty", "objective", "n_nonzero" (non-zero weights of each
-        matrix), "learning_rate" (fista: step; lbfgs: None), "validation_score" and "seconds". For adam and sgd, losses
-        are means over the epoch's batches.
+        matrix), "residual", "learning_rate" (fista: step; lbfgs: None), "validation_score" and "seconds". For adam and
+        sgd, losses are means over the epoch's batches. The residual of lbfgs and fista is the relative one of
+        `sknormnet.inspection.stationarity`, for a loss with kinks that of the smoothed loss; of adam and sgd None.
 
     loss_curve_ : list of float
         The history's objective.
@@ -151,6 +152,14 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
 
     n_iter_ : int
         Epochs or iterations of the last fit.
+
+    stop_reason_ : {"stationary", "stalled", "max_iter", "patience", "diverged"}
+        What ended the last fit. "stationary": lbfgs or fista met `tol` (with a loss with kinks, on its last smoothing).
+        "stalled": they could not lower the objective any further, as on a kink of the network or at the precision of
+        the dtype. "max_iter": that, or `max_fun`, was reached. "patience": no improvement for `n_iter_no_change`
+        epochs, or iterations with early stopping. "diverged": the objective became infinite, NaN or far larger than at
+        first; the best parameters are kept. After `partial_fit`, "max_iter" or, once `n_iter_no_change` calls were
+        without improvement, "patience".
 
     t_ : int
         Number of rows visited.

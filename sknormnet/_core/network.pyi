@@ -56,7 +56,9 @@ class Network:
         X: Any,
         rows: RowOrder | None = None,
     ) -> np.ndarray: ...
-    def value_and_gradient(self, theta: np.ndarray, gradient: np.ndarray | None) -> float: ...
+    def value_and_gradient(
+        self, theta: np.ndarray, gradient: np.ndarray | None, bounds: np.ndarray | None = None
+    ) -> float: ...
     def run_epoch(
         self,
         theta: np.ndarray,

@@ -88,7 +88,7 @@ cdef extern from "network.hpp" namespace "sknormnet" nogil:
     cdef cppclass NetworkBase:
         void bind(const Problem&) except +
         int forward(const void* const*, const void* const*, const FeatureView&, const i64*, i64, void*, Poll) except +
-        int value_and_gradient(const void*, void*, Poll, double*) except +
+        int value_and_gradient(const void*, void*, double*, Poll, double*) except +
         int run_epoch(void*, const EpochPlan&, Poll, EpochResult*) except +
         double penalty(const void*, const NetworkPenalty&)
         double gemm_seconds(i64, i64) except +
@@ -320,16 +320,26 @@ cdef class Network:
         raise_interruption(status)
         return out
 
-    def value_and_gradient(self, theta, gradient):
-        """Mean loss over the bound data; its gradient in theta is written to gradient, unless that is None."""
+    def value_and_gradient(self, theta, gradient, double[::1] bounds=None):
+        """Mean loss over the bound data; its gradient in theta is written to gradient, unless that is None.
+
+        bounds, with a gradient only, receives for each layer the sum over rows of |input, 1| * |delta|, delta being the
+        mean loss's gradient in the row's pre-activations: the norm of the layer's gradient cannot exceed it.
+        """
         cdef void* theta_pointer = self._data(theta, (self.n_parameters,))
         cdef void* gradient_pointer = NULL if gradient is None else self._writable(gradient)
+        cdef double* bounds_pointer = NULL
+        if bounds is not None:
+            if gradient is None or bounds.shape[0] != len(self.layer_sizes) - 1:
+                raise ValueError("bounds need a gradient and one number per layer")
+            bounds_pointer = &bounds[0]
         cdef Poll poll = poll_of_this_thread()
         cdef double value = 0
         cdef int status
         self._require_bound()
         with nogil:
-            status = self.c.get().value_and_gradient(theta_pointer, gradient_pointer, poll, &value)
+            status = self.c.get().value_and_gradient(theta_pointer, gradient_pointer, bounds_pointer, poll,
+                                                     &value)
         self._raise_pending(status)
         return value
 

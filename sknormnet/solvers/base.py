@@ -19,6 +19,7 @@ class FitResult:
     theta : ndarray
     n_iter : int
         Epochs or iterations of this run.
+    stop_reason : {"stationary", "stalled", "max_iter", "patience", "diverged"}
     warning : str or None
         Why the result may not be a minimum, with the remedy.
     state : dict
@@ -27,6 +28,7 @@ class FitResult:
 
     theta: np.ndarray
     n_iter: int
+    stop_reason: str
     warning: str | None = None
     state: dict[str, Any] = field(default_factory=dict)
 
@@ -55,4 +57,4 @@ def diverged(monitor: Monitor, unit: str, iteration: int, knob: str | None) -> F
     )
     if monitor.best_theta is None:
         raise ValueError(text)
-    return FitResult(monitor.best_theta, iteration, text)
+    return FitResult(monitor.best_theta, iteration, "diverged", text)

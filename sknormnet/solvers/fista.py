@@ -13,6 +13,10 @@ GROWTH = 1.2  # the step is tried this much longer in every iteration
 MOST_BACKTRACKS = 60
 MOST_STALLED = 20  # iterations in a row that lower the objective by less than rounding
 STALL_SHARE = 1e-5  # of a kinked loss's smoothing: falls by less count as stalled, the next smoothing promises more
+# A step by the curvature times the squared scale of the residual is about the objective, within a factor of a thousand
+# or so. On a kink of the network backtracking makes steps many orders of magnitude shorter, and the objective crawls.
+COLLAPSED = 1e-9
+CRAWL = 1e-8  # relative falls by less than this count as stalled where the step has collapsed
 
 
 class Fista(Solver):
@@ -21,8 +25,7 @@ class Fista(Solver):
     Parameters
     ----------
     tol : float
-        Stops when the largest entry of the residual, the distance of minus the gradient to the subdifferential, is at
-        most tol.
+        Stops when the relative residual (`sknormnet.objective.Stationarity`) is at most tol.
     max_iter : int
 
     References
@@ -38,43 +41,44 @@ class Fista(Solver):
     def minimize(
         self, objective: Objective, theta: np.ndarray, *, monitor: Monitor, rng: np.random.RandomState
     ) -> FitResult:
-        objective.check_within_objective("fista")
-        n_iter, step, end = 0, np.inf, "spent"
+        objective.check_within_objective("solver='fista' minimises")
+        n_iter, step, reason = 0, np.inf, "max_iter"
         for last in continuation(objective, theta, monitor):
             if n_iter >= self.max_iter:
-                end = "spent"
+                reason = "max_iter"
                 break
             most = iterations_for(last, self.max_iter - n_iter)
-            iterations, step, residual, end = self._descend(objective, theta, monitor, step=step, max_iter=most)
+            iterations, step, residual, reason = self._descend(objective, theta, monitor, step=step, max_iter=most)
             n_iter += iterations
-            if end == "diverged":
+            if reason == "diverged":
                 return diverged(monitor, "iteration", n_iter, None)
-            if end == "patience":
+            if reason == "patience":
                 break
         settle(objective, theta, monitor)
         warning = None
-        if end == "spent":
+        if reason == "max_iter":
             warning = (
-                f"fista reached max_iter={self.max_iter} before its residual fell to tol={self.tol}. Raise max_iter or "
-                "tol."
+                f"fista reached max_iter={self.max_iter} before its relative residual fell to tol={self.tol}. Raise "
+                "max_iter or tol."
             )
-        elif end == "stalled" and not objective.kinked:
+        elif reason == "stalled" and not objective.kinked:
             warning = (
-                "fista stopped on a stalled objective: it no longer falls by more than rounding, and the residual, "
-                f"{residual:.2g}, is above tol={self.tol}. On a kink of the network or at the precision of the dtype "
-                "this is the end; otherwise scale the data."
+                "fista stopped on a stalled objective: it hardly falls any more, and the relative "
+                f"residual, {residual:.2g}, is above tol={self.tol}. On a kink of the network or at the precision of "
+                "the dtype the solver gets no further; otherwise scale the data."
             )
-        return FitResult(theta, n_iter, warning)
+        return FitResult(theta, n_iter, reason, warning)
 
     def _descend(
         self, objective: Objective, x: np.ndarray, monitor: Monitor, *, step: float, max_iter: int
     ) -> tuple[int, float, float, str]:
-        """Minimise from x, in place: iterations, last step, residual, and what ended it."""
+        """Minimise from x, in place: iterations, last step, relative residual, and what ended it."""
         eps = float(np.finfo(objective.dtype).eps)
         n = x.size
         z, new, gradient, new_gradient = (aligned_empty(n, objective.dtype) for _ in range(4))
         z[:] = x
-        smooth_at_x, data_loss = self._smooth(objective, x, gradient)
+        bounds = np.empty(objective.n_layers)
+        smooth_at_x, data_loss = self._smooth(objective, x, gradient, bounds)
         value = data_loss + objective.penalty(x)
         if not np.isfinite(value):
             return 1, step, np.inf, "diverged"
@@ -82,16 +86,18 @@ class Fista(Solver):
         momentum, stalled = 1.0, 0
         at_x, gradient_at_x = True, gradient.copy()  # whether z is x; the gradient there, to restart from
 
+        at = objective.stationarity(x, gradient, bounds)
+
         def record() -> None:
             monitor.record(
                 x,
                 data_loss=objective.unsmoothed_data_loss(x) if objective.smoothing > 0 else data_loss,
                 penalty=value - data_loss,
                 n_nonzero=objective.n_nonzero(x),
+                residual=at.relative,
                 learning_rate=step,
             )
 
-        residual = np.inf
         for iteration in range(1, max_iter + 1):
             smooth_at_z = smooth_at_x if at_x else self._smooth(objective, z, gradient)[0]
             if at_x:
@@ -101,7 +107,7 @@ class Fista(Solver):
                 new += z
                 objective.prox(new, step)
                 move = new.astype(np.float64) - z
-                new_smooth, new_data_loss = self._smooth(objective, new, new_gradient)
+                new_smooth, new_data_loss = self._smooth(objective, new, new_gradient, bounds)
                 bound = smooth_at_z + gradient.astype(np.float64) @ move + (move @ move) / (2 * step)
                 if new_smooth <= bound + SLACK * eps * abs(smooth_at_z):
                     break
@@ -114,8 +120,9 @@ class Fista(Solver):
                 record()
                 continue
             rose = not new_value <= value
-            rounding = max(SLACK * eps * abs(value), STALL_SHARE * objective.smoothing)
-            stalled = stalled + 1 if not new_value < value - rounding else 0
+            collapsed = step * at.absolute**2 < COLLAPSED * abs(value) * at.relative**2
+            least = max(max(SLACK * eps, CRAWL * collapsed) * abs(value), STALL_SHARE * objective.smoothing)
+            stalled = stalled + 1 if not new_value < value - least else 0
             if rose and not at_x:
                 z[:], at_x, momentum = x, True, 1.0  # the momentum overshot
                 record()
@@ -129,20 +136,22 @@ class Fista(Solver):
                 gradient_at_x[:] = new_gradient
                 smooth_at_x, value, data_loss = new_smooth, new_value, new_data_loss
                 at_x, momentum = momentum == 1.0, next_momentum
+                at = objective.stationarity(x, gradient_at_x, bounds)
             record()
-            residual = objective.residual(x, gradient_at_x)
-            if residual <= self.tol:
-                return iteration, step, residual, "stationary"
+            if at.relative <= self.tol:
+                return iteration, step, at.relative, "stationary"
             if monitor.exhausted and monitor.validate is not None:
-                return iteration, step, residual, "patience"
+                return iteration, step, at.relative, "patience"
             if stalled >= MOST_STALLED or rose:
-                return iteration, step, residual, "stalled"
+                return iteration, step, at.relative, "stalled"
             step *= GROWTH
-        return max_iter, step, residual, "spent"
+        return max_iter, step, at.relative, "max_iter"
 
     @staticmethod
-    def _smooth(objective: Objective, theta: np.ndarray, gradient: np.ndarray) -> tuple[float, float]:
-        """Smooth part of the objective and the data loss; gradient of the smooth part."""
-        data_loss = objective.data_loss(theta, gradient)
+    def _smooth(
+        objective: Objective, theta: np.ndarray, gradient: np.ndarray, bounds: np.ndarray | None = None
+    ) -> tuple[float, float]:
+        """Smooth part of the objective and the data loss; gradient of the smooth part, bounds of the data loss."""
+        data_loss = objective.data_loss(theta, gradient, bounds)
         objective.add_smooth_penalty_gradient(theta, gradient)
         return data_loss + objective.smooth_penalty(theta), data_loss

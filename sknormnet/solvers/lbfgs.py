@@ -43,9 +43,9 @@ class Lbfgs(Solver):
     def minimize(
         self, objective: Objective, theta: np.ndarray, *, monitor: Monitor, rng: np.random.RandomState
     ) -> FitResult:
-        objective.check_within_objective("lbfgs")
+        objective.check_within_objective("solver='lbfgs' minimises")
         function = _Function(objective, theta)
-        n_iter, end = 0, "spent"
+        n_iter, reason = 0, "max_iter"
 
         def after_iteration(intermediate_result: scipy.optimize.OptimizeResult) -> None:
             function.accept()
@@ -55,6 +55,7 @@ class Lbfgs(Solver):
                 data_loss=data_loss,
                 penalty=function.penalty,
                 n_nonzero=objective.n_nonzero(theta),
+                residual=objective.stationarity(theta, function.split.gradient, function.bounds).relative,
                 learning_rate=None,
             )
             if monitor.exhausted and monitor.validate is not None:
@@ -70,29 +71,29 @@ class Lbfgs(Solver):
                 function.split.theta_of(result.x, theta)
                 n_iter += result.nit
                 gradient = function.split.largest_projected(result.x, result.jac)
-                end = "stationary" if gradient <= self.tol else "spent" if result.status == 1 else "stalled"
+                reason = "stationary" if gradient <= self.tol else "max_iter" if result.status == 1 else "stalled"
                 # A start far from the minimum leaves a memory that stalls the search: it may go on without.
-                if not (last and end == "stalled" and value - result.fun > RESTART_FALL * abs(result.fun)):
+                if not (last and reason == "stalled" and value - result.fun > RESTART_FALL * abs(result.fun)):
                     break
                 value = result.fun
             else:
-                end = "spent"
+                reason = "max_iter"
             if monitor.exhausted and monitor.validate is not None:
-                end = "patience"
+                reason = "patience"
                 break
         settle(objective, theta, monitor)
         warning = None
-        if end == "spent":
+        if reason == "max_iter":
             warning = (
                 f"lbfgs stopped before it converged: it reached max_iter={self.max_iter} or max_fun={self.max_fun}. "
                 "Raise them, or scale the data."
             )
-        elif end == "stalled" and not objective.kinked and gradient > STALLED_PER_TOL * self.tol:
+        elif reason == "stalled" and not objective.kinked and gradient > STALLED_PER_TOL * self.tol:
             warning = (
                 f"lbfgs stopped on a stalled objective: the gradient, {gradient:.2g}, is above tol={self.tol}. On a "
                 "kink of the network or at the precision of the dtype this is the end; otherwise scale the data."
             )
-        return FitResult(theta, n_iter, warning)
+        return FitResult(theta, n_iter, reason, warning)
 
     def _search(
         self, function: "_Function", callback: Callable[..., None], max_iter: int
@@ -124,6 +125,7 @@ class _Function:
         self.split = _Split(objective)
         self.n_evaluations = 0
         self.data_loss, self.penalty = np.nan, np.nan
+        self.bounds = np.empty(objective.n_layers)
         self._objective = objective
         self._theta = theta
         self._accepted: tuple[np.ndarray, float, np.ndarray] | None = None
@@ -141,7 +143,7 @@ class _Function:
         objective, theta, split = self._objective, self._theta, self.split
         self.n_evaluations += 1
         split.theta_of(variables, theta)
-        data_loss = objective.data_loss(theta, split.gradient)
+        data_loss = objective.data_loss(theta, split.gradient, self.bounds)
         objective.add_smooth_penalty_gradient(theta, split.gradient)
         value = data_loss + objective.smooth_penalty(theta) + split.penalty_of(variables)
         if not np.isfinite(value):

@@ -5,7 +5,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-HISTORY_KEYS = ("data_loss", "penalty", "objective", "n_nonzero", "learning_rate", "validation_score", "seconds")
+HISTORY_KEYS = (
+    "data_loss",
+    "penalty",
+    "objective",
+    "n_nonzero",
+    "residual",
+    "learning_rate",
+    "validation_score",
+    "seconds",
+)
 
 
 class Monitor:
@@ -80,6 +89,7 @@ class Monitor:
         penalty: float,
         n_nonzero: tuple[int, ...],
         learning_rate: float | None,
+        residual: float | None = None,
     ) -> None:
         """Note one epoch or iteration, all of whose figures are finite."""
         objective = data_loss + penalty
@@ -98,7 +108,7 @@ class Monitor:
             self._keep(theta)
         self.n_epochs += 1
         now = time.perf_counter()
-        values = (data_loss, penalty, objective, n_nonzero, learning_rate, score, now - self._clock)
+        values = (data_loss, penalty, objective, n_nonzero, residual, learning_rate, score, now - self._clock)
         self._clock = now
         for key, value in zip(HISTORY_KEYS, values, strict=True):
             self.history[key].append(value)

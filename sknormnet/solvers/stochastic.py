@@ -79,7 +79,7 @@ class Stochastic(Solver):
         first_epoch, n_seen = self.first_epoch, self.state.get("n_seen", 0)
         self.schedule.resume(self.state.get("schedule", {}))
 
-        epoch, warning = 0, None
+        epoch, stop_reason, warning = 0, "max_iter", None
         while epoch < self.max_iter:
             if self.shuffle:
                 order.shuffle(rng)
@@ -101,13 +101,14 @@ class Stochastic(Solver):
             if self._should_stop(monitor):
                 if monitor.exploded:
                     best = theta if monitor.best_theta is None else monitor.best_theta
-                    return FitResult(best, epoch, EXPLODED)
+                    return FitResult(best, epoch, "diverged", EXPLODED)
+                stop_reason = "patience"
                 break
         else:
             if self.max_iter > 1 and self.schedule.stops_on_plateau:
                 warning = NOT_CONVERGED.format(max_iter=self.max_iter)
         if not self.keep_state:
-            return FitResult(theta, epoch, warning)
+            return FitResult(theta, epoch, stop_reason, warning)
         state = {
             "first": rule.first,
             "second": rule.second,
@@ -117,7 +118,7 @@ class Stochastic(Solver):
             "n_epochs": self.state.get("n_epochs", 0) + epoch,
             "n_seen": n_seen,
         }
-        return FitResult(theta, epoch, warning, state)
+        return FitResult(theta, epoch, stop_reason, warning, state)
 
     def _should_stop(self, monitor: Monitor) -> bool:
         if not monitor.exhausted:

@@ -16,6 +16,7 @@ KEYS = {
     "penalty",
     "objective",
     "n_nonzero",
+    "residual",
     "learning_rate",
     "validation_score",
     "seconds",

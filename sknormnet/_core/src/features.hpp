@@ -65,6 +65,11 @@ template <class T> class Features {
         });
     }
 
+    void sparse_squared_norms(const i64* rows, i64 start, i64 n, T* out) const {
+        std::memset(out, 0, static_cast<std::size_t>(n) * sizeof(T));
+        each_nonzero(rows, start, n, [&](i64 i, i64, T x) { out[i] += x * x; });
+    }
+
   private:
     template <class Visit> void each_nonzero(const i64* rows, i64 start, i64 n, const Visit& visit) const {
         if (view_.wide_indices) {

@@ -154,6 +154,8 @@ template <class T> struct KernelTable {
     void (*penalty_residual)(const T* w, const T* gradient, T* out, i64 n, const Elementwise& penalty);
     void (*add_scaled)(T* out, const T* x, i64 n, T factor);  // out += factor * x
     bool (*all_finite)(const T* w, i64 n);
+    void (*squared_norms)(const T* a, i64 stride, T* out, i64 rows, i64 columns);  // of each row
+    double (*sum_of_bounds)(const T* inputs, const T* deltas, i64 n);  // of sqrt((1 + inputs) * deltas)
 
     // Products with a vector, for layers of one output, where a matrix product does not pay.
     void (*matrix_vector)(const T* a, i64 stride, const T* w, T* out, i64 rows, i64 columns);

@@ -348,6 +348,51 @@ template <class T> void add_scaled(T* SKNORMNET_RESTRICT out, const T* SKNORMNET
     for (i64 j = 0; j < n; ++j) out[j] += factor * x[j];
 }
 
+template <class T> void squared_norms(const T* a, i64 stride, T* SKNORMNET_RESTRICT out, i64 rows, i64 columns) {
+    if (columns < 16) {  // too short for sums of whole vectors
+#pragma omp simd
+        for (i64 i = 0; i < rows; ++i) out[i] = a[i * stride] * a[i * stride];
+        for (i64 j = 1; j < columns; ++j) {
+#pragma omp simd
+            for (i64 i = 0; i < rows; ++i) out[i] += a[i * stride + j] * a[i * stride + j];
+        }
+        return;
+    }
+    i64 i = 0;
+    for (; i + 4 <= rows; i += 4) {  // four independent sums hide each other's latency
+        const T* SKNORMNET_RESTRICT r0 = a + i * stride;
+        const T* SKNORMNET_RESTRICT r1 = r0 + stride;
+        const T* SKNORMNET_RESTRICT r2 = r1 + stride;
+        const T* SKNORMNET_RESTRICT r3 = r2 + stride;
+        T s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+#pragma omp simd reduction(+ : s0, s1, s2, s3)
+        for (i64 j = 0; j < columns; ++j) {
+            s0 += r0[j] * r0[j];
+            s1 += r1[j] * r1[j];
+            s2 += r2[j] * r2[j];
+            s3 += r3[j] * r3[j];
+        }
+        out[i] = s0;
+        out[i + 1] = s1;
+        out[i + 2] = s2;
+        out[i + 3] = s3;
+    }
+    for (; i < rows; ++i) {
+        const T* SKNORMNET_RESTRICT row = a + i * stride;
+        T sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (i64 j = 0; j < columns; ++j) sum += row[j] * row[j];
+        out[i] = sum;
+    }
+}
+
+template <class T> double sum_of_bounds(const T* inputs, const T* deltas, i64 n) {
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (i64 i = 0; i < n; ++i) sum += square_root((1.0 + inputs[i]) * static_cast<double>(deltas[i]));
+    return sum;
+}
+
 // -------------------------------------------------------------------------------------- products with a vector
 
 template <class T>
@@ -431,6 +476,8 @@ template <class T> constexpr sknormnet::KernelTable<T> make_table() {
         penalty_residual<T>,
         add_scaled<T>,
         all_finite<T>,
+        squared_norms<T>,
+        sum_of_bounds<T>,
         matrix_vector<T>,
         vector_matrix<T>,
     };

@@ -82,8 +82,9 @@ class NetworkBase {  // what Cython sees; arrays are of the network's dtype
     // weights[l] and intercepts[l] of each layer, apart: a fitted model's arrays need not be one theta.
     virtual int forward(const void* const* weights, const void* const* intercepts, const FeatureView& x,
                         const i64* rows, i64 n, void* out, Poll poll) = 0;
-    // gradient may be null: the value alone is cheaper
-    virtual int value_and_gradient(const void* theta, void* gradient, Poll poll, double* value) = 0;
+    // gradient may be null: the value alone is cheaper. So may bounds, one number per layer: the sum over rows of
+    // |input, 1| * |delta|, which the norm of the layer's gradient cannot exceed.
+    virtual int value_and_gradient(const void* theta, void* gradient, double* bounds, Poll poll, double* value) = 0;
     virtual int run_epoch(void* theta, const EpochPlan& plan, Poll poll, EpochResult* result) = 0;
     virtual double penalty(const void* theta, const NetworkPenalty& penalty) = 0;
     virtual double gemm_seconds(i64 rows, i64 repeats) = 0;
@@ -115,6 +116,7 @@ template <class T> class Network final : public NetworkBase {
 
     void bind(const Problem& problem) override {
         problem_ = problem;
+        input_norms_known_ = false;
         reserved_ = 0;  // the buffers of the targets depend on it
         loss_ = reinterpret_cast<LossFunction<T>>(sizeof(T) == sizeof(float) ? problem.loss.float_function
                                                                              : problem.loss.double_function);
@@ -155,8 +157,8 @@ template <class T> class Network final : public NetworkBase {
         return FINISHED;
     }
 
-    // Mean loss over the bound data, in blocks of rows; the gradient, unless null, is overwritten.
-    int value_and_gradient(const void* theta_, void* gradient_, Poll poll, double* value) override {
+    // Mean loss over the bound data, in blocks of rows; gradient and bounds, unless null, are overwritten.
+    int value_and_gradient(const void* theta_, void* gradient_, double* bounds, Poll poll, double* value) override {
         const FlushToZero flush;
         const T* theta = static_cast<const T*>(theta_);
         T* gradient = static_cast<T*>(gradient_);
@@ -165,6 +167,10 @@ template <class T> class Network final : public NetworkBase {
         const i64 n = problem_.n_rows;
         reserve(std::min(n, block_rows_));
         if (gradient != nullptr) reserve_transposed();
+        if (bounds != nullptr) {
+            reserve_norms();
+            std::fill_n(bounds, n_layers_, 0.0);
+        }
         Clock clock(poll, operations_per_row() * block_rows_);
         double total = 0;
         for (i64 start = 0; start < n; start += block_rows_) {
@@ -173,10 +179,14 @@ template <class T> class Network final : public NetworkBase {
             total += loss_block(problem_.rows, start, block, T(1) / static_cast<T>(n));
             if (gradient != nullptr) {
                 backward_block(x, problem_.rows, start, block, start > 0,
-                               [&](i64 l) { return gradient + offsets_[l]; }, [](i64, T*) {});
+                               [&](i64 l) { return gradient + offsets_[l]; },
+                               [&](i64 l, T*, const T* delta) {
+                                   if (bounds != nullptr) bounds[l] += gradient_bound(l, x, start, block, delta);
+                               });
             }
             if (clock.interrupted()) return INTERRUPTED;
         }
+        input_norms_known_ = input_norms_known_ || bounds != nullptr;
         *value = total / static_cast<double>(n);
         return FINISHED;
     }
@@ -210,7 +220,7 @@ template <class T> class Network final : public NetworkBase {
             double batch_penalty = penalties.norm * norm;
             backward_block(x, plan.rows, start, size, false,
                            [&](i64 l) { return network_norm ? ends_.data() + offsets_[l] : layer_gradient_.data(); },
-                           [&](i64 l, T* gradient) {
+                           [&](i64 l, T* gradient, const T*) {
                                batch_penalty += update_layer(theta, gradient, l, rule, penalties.layers[l]);
                            });
             if (network_norm) norm = shrink_network(theta, rule, penalties);
@@ -317,6 +327,12 @@ template <class T> class Network final : public NetworkBase {
         has_transposed_ = true;
     }
 
+    void reserve_norms() {
+        if (!input_norms_known_) input_norms_ = Buffer<T>(problem_.n_rows);
+        norms_ = Buffer<T>(reserved_);
+        delta_norms_ = Buffer<T>(reserved_);
+    }
+
     void reserve_groups(const NetworkPenalty& penalty) {
         i64 most = 0;
         for (const LayerPenalty& layer : penalty.layers) {
@@ -418,10 +434,24 @@ template <class T> class Network final : public NetworkBase {
             T* intercepts = gradient + weights_of(l);
             if (!accumulate) std::fill_n(intercepts, fan_out, T(0));
             table_.add_scaled(intercepts, sums, fan_out, T(1));
-            done(l, gradient);
+            done(l, gradient, delta);
             std::swap(delta, below);
             std::swap(sums, sums_below);
         }
+    }
+
+    // Sum over a block of the bound rows of |input, 1| * |delta|. The norms of the features are kept: they do not change.
+    double gradient_bound(i64 l, const Features<T>& x, i64 start, i64 n, const T* delta) {
+        T* norms = l == 0 ? input_norms_.data() + start : norms_.data();
+        if (l > 0) {
+            table_.squared_norms(outputs_[l - 1].data(), sizes_[l], norms, n, sizes_[l]);
+        } else if (!input_norms_known_ && x.sparse()) {
+            x.sparse_squared_norms(problem_.rows, start, n, norms);
+        } else if (!input_norms_known_) {
+            table_.squared_norms(input_, input_stride_, norms, n, sizes_[0]);
+        }
+        table_.squared_norms(delta, sizes_[l + 1], delta_norms_.data(), n, sizes_[l + 1]);
+        return table_.sum_of_bounds(norms, delta_norms_.data(), n);
     }
 
     double update_layer(T* theta, T* gradient, i64 l, const Rule<T>& rule, const LayerPenalty& penalty) {
@@ -512,8 +542,9 @@ template <class T> class Network final : public NetworkBase {
     Buffer<T> deltas_[2], bias_sums_[2], y_, weight_, gathered_, layer_gradient_;
     Buffer<T> group_steps_, group_scratch_, ends_;
     std::vector<double> network_steps_, network_norms_;
+    Buffer<T> input_norms_, norms_, delta_norms_;  // squared, of rows
     i64 gathered_rows_ = 0, reserved_groups_ = 0;
-    bool has_transposed_ = false;
+    bool has_transposed_ = false, input_norms_known_ = false;
     const T* input_ = nullptr;
     i64 input_stride_ = 0;
 };
