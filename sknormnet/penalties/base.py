@@ -46,10 +46,10 @@ class Penalty(BaseEstimator, ABC):
     ...         return strength * (np.hypot(W, self.delta) - self.delta).sum()
     ...     def subgradient(self, W, strength):
     ...         return strength * W / np.hypot(W, self.delta)
-    >>> X, y = np.eye(3), [0.0, 1.0, 2.0]
+    >>> X, y = np.eye(3), [0.0, 1.0, 5.0]
     >>> model = NormRegMLPRegressor((), penalty=SmoothL1(), alpha=0.01, solver="lbfgs").fit(X, y)
     >>> model.coefs_[0].ravel().round(2)
-    array([-0.97, -0.  ,  0.97])
+    array([-0.97, -0.  ,  3.97])
     """
 
     name: ClassVar[str] = "own"
