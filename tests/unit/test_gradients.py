@@ -161,10 +161,15 @@ def test_bounds_of_the_rows_that_are_named():
         np.testing.assert_allclose(a, b, rtol=1e-13)
 
 
-def test_bounds_need_a_gradient_and_a_number_for_each_layer():
+def test_bounds_of_data_bound_anew_need_a_gradient_and_a_number_for_each_layer():
     network = Network((3, 2, 1), "relu", np.float64)
     network.bind(np.ones((4, 3)), np.ones((4, 1)), None, LOSSES["squared_error"]().kernel())
-    theta = np.ones(network.n_parameters)
+    theta, bounds = np.ones(network.n_parameters), np.empty((2, 2))
+    network.value_and_gradient(theta, theta.copy(), bounds[0])
+    network.bind(3 * np.ones((4, 3)), np.ones((4, 1)), None, LOSSES["squared_error"]().kernel())
+    network.value_and_gradient(theta, theta.copy(), bounds[1])
+    # relu units are 4 and then 10, raw is 9 and 21, the target 1; rows of features have the norms 2 and sqrt(28)
+    np.testing.assert_allclose(bounds, [[8 * np.sqrt(2) * 2, 8 * np.sqrt(33)], [20 * np.sqrt(56), 20 * np.sqrt(201)]])
     with pytest.raises(ValueError, match="bounds need a gradient"):
         network.value_and_gradient(theta, None, np.empty(2))
     with pytest.raises(ValueError, match="one number per layer"):
