@@ -17,7 +17,7 @@ STALL_SHARE = 1e-5  # of a kinked loss's smoothing: falls by less count as stall
 # or so. On a kink of the network backtracking makes steps many orders of magnitude shorter, and the objective crawls.
 COLLAPSED = 1e-9
 CRAWL = 1e-8  # relative falls by less than this count as stalled where the step has collapsed
-# Times the root of eps: smaller relative residuals change the objective by about its rounding; a stall is the end there.
+# Times the root of eps: smaller relative residuals change the objective by about its rounding, and a stall is the end.
 PRECISION = 10
 
 
