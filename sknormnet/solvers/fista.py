@@ -13,8 +13,8 @@ GROWTH = 1.2  # the step is tried this much longer in every iteration
 MOST_BACKTRACKS = 60
 MOST_STALLED = 20  # iterations in a row that lower the objective by less than rounding
 STALL_SHARE = 1e-5  # of a kinked loss's smoothing: falls by less count as stalled, the next smoothing promises more
-# The step times the squared scale of the residual is about the objective, within a factor of a thousand or so. On a kink
-# of the network backtracking makes steps many orders of magnitude shorter, and the objective crawls.
+# The step times the squared scale of the residual is about the objective, within a factor of a thousand or so. On a
+# kink of the network backtracking makes steps many orders of magnitude shorter, and the objective crawls.
 COLLAPSED = 1e-9
 CRAWL = 1e-8  # relative falls by less than this count as stalled where the step has collapsed
 # Times the root of eps: smaller relative residuals change the objective by about its rounding, and a stall is the end.
