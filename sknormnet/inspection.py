@@ -61,6 +61,7 @@ def stationarity(estimator: BaseNormRegMLP, X: Any, y: Any, sample_weight: Any =
     [0, 1] and do not depend on the units of the loss. An intercept that is not penalised contributes its gradient.
 
     All is computed in the dtype of the fitted weights; in float32, rounding leaves about 1e-7 of a relative residual.
+    Where a model interpolates at alpha = 0, residual and scale vanish together: look at `absolute`.
 
     Where the objective has kinks besides the penalty's, the gradient is the one that training takes: slope 0 of relu at
     0, slope 0 of a loss at its kink (of "absolute_error", where a prediction equals its target). For a loss with kinks

@@ -13,10 +13,12 @@ GROWTH = 1.2  # the step is tried this much longer in every iteration
 MOST_BACKTRACKS = 60
 MOST_STALLED = 20  # iterations in a row that lower the objective by less than rounding
 STALL_SHARE = 1e-5  # of a kinked loss's smoothing: falls by less count as stalled, the next smoothing promises more
-# A step by the curvature times the squared scale of the residual is about the objective, within a factor of a thousand
-# or so. On a kink of the network backtracking makes steps many orders of magnitude shorter, and the objective crawls.
+# The step times the squared scale of the residual is about the objective, within a factor of a thousand or so. On a
+# kink of the network backtracking makes steps many orders of magnitude shorter, and the objective crawls.
 COLLAPSED = 1e-9
 CRAWL = 1e-8  # relative falls by less than this count as stalled where the step has collapsed
+# Times the root of eps: smaller relative residuals change the objective by about its rounding, and a stall is the end.
+PRECISION = 10
 
 
 class Fista(Solver):
@@ -61,11 +63,11 @@ class Fista(Solver):
                 f"fista reached max_iter={self.max_iter} before its relative residual fell to tol={self.tol}. Raise "
                 "max_iter or tol."
             )
-        elif reason == "stalled" and not objective.kinked:
+        elif reason == "stalled" and not objective.kinked and residual > PRECISION * np.sqrt(_eps(objective)):
             warning = (
                 "fista stopped on a stalled objective: it hardly falls any more, and the relative "
-                f"residual, {residual:.2g}, is above tol={self.tol}. On a kink of the network or at the precision of "
-                "the dtype the solver gets no further; otherwise scale the data."
+                f"residual, {residual:.2g}, is above tol={self.tol}. On a kink of the network it gets no "
+                "further; otherwise scale the data."
             )
         return FitResult(theta, n_iter, reason, warning)
 
@@ -73,7 +75,7 @@ class Fista(Solver):
         self, objective: Objective, x: np.ndarray, monitor: Monitor, *, step: float, max_iter: int
     ) -> tuple[int, float, float, str]:
         """Minimise from x, in place: iterations, last step, relative residual, and what ended it."""
-        eps = float(np.finfo(objective.dtype).eps)
+        eps = _eps(objective)
         n = x.size
         z, new, gradient, new_gradient = (aligned_empty(n, objective.dtype) for _ in range(4))
         z[:] = x
@@ -155,3 +157,7 @@ class Fista(Solver):
         data_loss = objective.data_loss(theta, gradient, bounds)
         objective.add_smooth_penalty_gradient(theta, gradient)
         return data_loss + objective.smooth_penalty(theta), data_loss
+
+
+def _eps(objective: Objective) -> float:
+    return float(np.finfo(objective.dtype).eps)

@@ -80,6 +80,7 @@ def test_a_run_out_of_patience_while_the_objective_explodes():
     if not raised:
         assert_finite(model)
         assert model.n_iter_ < 30
+        assert model.stop_reason_ == "diverged"
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs", "fista"])

@@ -100,10 +100,11 @@ def test_fista_stops_at_tol_or_at_the_precision(dtype, make_problem):
     assert model.stop_reason_ == "stationary"
     residuals = model.history_["residual"]
     assert residuals[-1] <= 1e-3 < min(residuals[:-1])
-    with pytest.warns(ConvergenceWarning, match="stalled objective.*above tol=1e-30"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # no remedy, no warning
         model.set_params(tol=1e-30).fit(problem.X, problem.y)
     assert model.stop_reason_ == "stalled"
-    assert model.history_["residual"][-1] < (1e-2 if dtype == "float32" else 1e-6)
+    assert model.history_["residual"][-1] < (3e-3 if dtype == "float32" else 1e-7)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

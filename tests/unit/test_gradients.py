@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from sknormnet._core.network import Network
 from sknormnet.activations import ACTIVATIONS
 from sknormnet.losses import LOSSES, Loss, Quantile
 from sknormnet.objective import Objective
@@ -106,3 +107,70 @@ def test_only_the_rows_that_are_named_count():
     taken = Objective(plan, "relu", loss, X[rows], y[rows]).data_loss(theta, b)
     assert named == pytest.approx(taken, rel=1e-14)
     np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sizes", [(3, 1), (20, 3), (5, 4, 1), (40, 17, 33, 2)], ids=str)
+@pytest.mark.parametrize("n", [1, 7, 5000])
+def test_bounds_of_the_layers_gradients(n, sizes, dtype, sparse):
+    """The sum over rows of |input, 1| * |delta|: short rows, whole vectors and tails, several blocks."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, sizes[0])) * (rng.random((n, sizes[0])) < 0.5)
+    y, weight = rng.normal(size=(n, sizes[-1])), rng.uniform(0.5, 2, n)
+    plan = Plan(sizes, (PenaltyTerm(L2(), 0.0),) * (len(sizes) - 1))
+    theta = 0.5 * rng.normal(size=plan.n_parameters)
+    weights, intercepts = plan.split(theta)
+    inputs = [X]
+    for W, b in zip(weights[:-1], intercepts[:-1], strict=True):
+        inputs.append(np.tanh(inputs[-1] @ W + b))
+    delta = weight[:, np.newaxis] * (inputs[-1] @ weights[-1] + intercepts[-1] - y) / n
+    expected = []
+    for layer in reversed(range(len(weights))):
+        a = np.hstack([inputs[layer], np.ones((n, 1))])
+        expected.insert(0, np.linalg.norm(a, axis=1) @ np.linalg.norm(delta, axis=1))
+        if layer:
+            delta = delta @ weights[layer].T * (1 - inputs[layer] ** 2)
+
+    table = (sp.csr_array(X) if sparse else X).astype(dtype)
+    loss = LOSSES["squared_error"]()
+    objective = Objective(plan, "tanh", loss, table, y.astype(dtype), weight.astype(dtype))
+    theta, plain, gradient = theta.astype(dtype), *np.empty((2, theta.size), dtype)
+    value = objective.data_loss(theta, plain)
+    for _ in range(2):  # the second time with the features' norms known
+        bounds = np.full(len(sizes) - 1, np.nan)
+        assert objective.data_loss(theta, gradient, bounds) == value
+        np.testing.assert_array_equal(gradient, plain)
+        # rounding of a row's float32 numbers, and of sums over rows in double
+        np.testing.assert_allclose(bounds, expected, rtol=1e-5 if dtype == np.float32 else 1e-13)
+
+
+def test_bounds_of_the_rows_that_are_named():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(50, 3)), rng.normal(size=(50, 1))
+    rows = np.array([40, 3, 3, 17], dtype=np.int64)
+    plan = Plan((3, 5, 1), (PenaltyTerm(L2(), 0.0),) * 2)
+    theta, (gradient, a, b) = (
+        rng.normal(size=plan.n_parameters),
+        (np.empty(plan.n_parameters), np.empty(2), np.empty(2)),
+    )
+    loss = LOSSES["squared_error"]()
+    for table in (X, sp.csr_array(X)):
+        Objective(plan, "relu", loss, table, y, rows=rows).data_loss(theta, gradient, a)
+        Objective(plan, "relu", loss, X[rows], y[rows]).data_loss(theta, gradient, b)
+        np.testing.assert_allclose(a, b, rtol=1e-13)
+
+
+def test_bounds_of_data_bound_anew_need_a_gradient_and_a_number_for_each_layer():
+    network = Network((3, 2, 1), "relu", np.float64)
+    network.bind(np.ones((4, 3)), np.ones((4, 1)), None, LOSSES["squared_error"]().kernel())
+    theta, bounds = np.ones(network.n_parameters), np.empty((2, 2))
+    network.value_and_gradient(theta, theta.copy(), bounds[0])
+    network.bind(3 * np.ones((4, 3)), np.ones((4, 1)), None, LOSSES["squared_error"]().kernel())
+    network.value_and_gradient(theta, theta.copy(), bounds[1])
+    # relu units are 4 and then 10, raw is 9 and 21, the target 1; rows of features have the norms 2 and sqrt(28)
+    np.testing.assert_allclose(bounds, [[8 * np.sqrt(2) * 2, 8 * np.sqrt(33)], [20 * np.sqrt(56), 20 * np.sqrt(201)]])
+    with pytest.raises(ValueError, match="bounds need a gradient"):
+        network.value_and_gradient(theta, None, np.empty(2))
+    with pytest.raises(ValueError, match="one number per layer"):
+        network.value_and_gradient(theta, theta.copy(), np.empty(3))
