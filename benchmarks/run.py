@@ -1,6 +1,7 @@
 """Measure this package against others; README.md beside this file says how."""
 
 import argparse
+import importlib
 import os
 import warnings
 
@@ -12,6 +13,7 @@ ONE_THREAD = {
     "MKL_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
+FIXED = ("memory", "selection", "widths")  # commands without options
 DTYPES = ("float32", "float64")
 ACTIVATIONS = ("relu", "tanh")
 
@@ -19,10 +21,10 @@ ACTIVATIONS = ("relu", "tanh")
 def parse():
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("steps", "search", "predict", "memory"):
+    for name in ("steps", "search", "predict", *FIXED):
         command = commands.add_parser(name)
         command.add_argument("--json", metavar="FILE")
-        if name == "memory":
+        if name in FIXED:
             continue
         command.add_argument("--repeats", type=int, default=3 if name == "search" else 5)
         command.add_argument(
@@ -61,10 +63,8 @@ def main():
 
 
 def measure(options):
-    if options.command == "memory":
-        import memory
-
-        return memory.run()
+    if options.command in FIXED:
+        return importlib.import_module(options.command).run()
     arguments = options.dtype, options.activation, options.repeats
     if options.command == "predict":
         import predict

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor, PerLayer
-from sknormnet.penalties import L1, MCP, SCAD, GroupLasso, L2Norm, SparseGroupLasso
+from sknormnet.penalties import L1, L2, MCP, SCAD, ElasticNet, GroupLasso, L2Norm, SparseGroupLasso, WeightDecay
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -71,12 +71,15 @@ def zero_groups(W, by):
 
 
 NETWORKS = [
+    (L1(), "weight", 0.05),
+    (ElasticNet(0.7), "weight", 0.05),
     (GroupLasso("input"), "input", 0.15),
     (GroupLasso("output"), "output", 0.2),
     (SparseGroupLasso(0.5), "input", 0.15),
     (SparseGroupLasso(0.5), "weight", 0.15),
     (MCP(), "weight", 0.1),
     (MCP(30.0, by="input"), "input", 0.15),
+    (MCP(30.0, by="output"), "output", 0.2),
     (SCAD(), "weight", 0.1),
     (SCAD(30.0, by="output"), "output", 0.2),
 ]
@@ -94,6 +97,21 @@ def test_exact_zeros_in_every_layer(penalty, by, alpha, solver, dtype):
         assert 0 < n_zero < n
     assert all(np.count_nonzero(b) > 0 for b in model.intercepts_)
     check_report(model, X, y, penalty, rel=1e-5 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("solver", [*SOLVERS, "lbfgs"])
+@pytest.mark.parametrize("penalty, alpha", [(L2(), 0.1), (ElasticNet(0.0), 0.1), (WeightDecay(), 0.5)], ids=repr)
+def test_squares_leave_no_zero(penalty, alpha, solver, dtype):
+    """At a strength that takes most of the weights' size away; momentum multiplies that of l2 by ten, but no decay."""
+    if penalty.decoupled and solver in ("fista", "lbfgs"):
+        pytest.skip("weight decay is no part of the objective")
+    X, y = network_data(dtype)
+    options = SOLVERS.get(solver, dict(solver=solver))
+    free, model = (network(penalty, alpha, **options).fit(X, y) for alpha in (0.0, alpha))
+    assert all(np.all(W != 0) for W in model.coefs_)
+    assert model.history_["n_nonzero"][-1] == tuple(W.size for W in model.coefs_)
+    assert sum(np.sum(W**2) for W in model.coefs_) < 0.5 * sum(np.sum(W**2) for W in free.coefs_)
 
 
 def check_report(model, X, y, penalty, rel=1e-12, **terms):

@@ -4,7 +4,7 @@ import numpy as np
 import oracles
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.linear_model import Lasso, MultiTaskLasso
+from sklearn.linear_model import Lasso
 
 from sknormnet import NormRegMLPRegressor
 from sknormnet.penalties import MCP, SCAD, GroupLasso, L2Norm, SparseGroupLasso
@@ -30,20 +30,6 @@ def linear_data(n_targets=3, seed=0):
 
 def gradient_at_zero(X, y):
     return X.T @ (y.mean(axis=0) - y) / len(X)
-
-
-def test_group_lasso_of_inputs_is_the_multi_task_lasso():
-    X, y = linear_data()
-    largest = np.linalg.norm(gradient_at_zero(X, y), axis=1).max()
-    for alpha in largest * np.geomspace(0.9, 0.01, 8):
-        ours = NormRegMLPRegressor(penalty=GroupLasso("input"), alpha=alpha, **EXACT).fit(X, y)
-        reference = MultiTaskLasso(alpha=alpha, tol=1e-13, max_iter=100000).fit(X, y)
-        assert_allclose(ours.coefs_[0], reference.coef_.T, rtol=0, atol=1e-6)
-        assert_allclose(ours.intercepts_[0], reference.intercept_, rtol=0, atol=1e-6)
-        gradient = X.T @ (reference.predict(X) - y) / len(X)
-        slack = alpha - np.linalg.norm(gradient, axis=1)
-        ours_zero, zero = ~ours.coefs_[0].any(axis=1), ~reference.coef_.any(axis=0)
-        assert_array_equal(ours_zero[~zero | (slack > 1e-6)], zero[~zero | (slack > 1e-6)])
 
 
 @pytest.mark.parametrize("alpha", [0.02, 0.2, 0.6])

@@ -34,18 +34,63 @@ def penalty_of(model, problem):
     )
 
 
-def test_size_is_half_the_published_form(make_problem):
-    problem = make_problem("regression")
-    model = fitted(problem, layer_weights="size")
-    published = sum(np.sum(W**2) / (W.shape[0] * W.shape[1]) for W in model.coefs_)
+# The published forms for a weight matrix; ours are half of them.
+PUBLISHED = {
+    "size": lambda W: np.sum(W**2) / (W.shape[0] * W.shape[1]),
+    "fan": lambda W: np.sum(W**2) * (W.shape[0] + W.shape[1]) / (W.shape[0] * W.shape[1]),
+}
+
+
+def differences(function, W):
+    """Gradient by central differences; exact for squares but for rounding."""
+    gradient = np.empty_like(W)
+    for index in np.ndindex(W.shape):
+        step = np.zeros_like(W)
+        step[index] = 1e-3
+        gradient[index] = (function(W + step) - function(W - step)) / 2e-3
+    return gradient
+
+
+@pytest.mark.parametrize("hidden_layer_sizes", [(), (6,), (6, 4)])
+@pytest.mark.parametrize("scale", PUBLISHED)
+def test_penalty_is_half_the_published_form(scale, hidden_layer_sizes, make_problem):
+    problem = make_problem("multioutput")
+    model = fitted(problem, hidden_layer_sizes=hidden_layer_sizes, layer_weights=scale)
+    published = sum(PUBLISHED[scale](W) for W in model.coefs_)
     assert penalty_of(model, problem) == pytest.approx(0.5 * ALPHA * published)
 
 
-def test_fan_is_half_the_published_form(make_problem):
-    problem = make_problem("regression")
-    model = fitted(problem, layer_weights="fan")
-    published = sum(np.sum(W**2) * (W.shape[0] + W.shape[1]) / (W.shape[0] * W.shape[1]) for W in model.coefs_)
-    assert penalty_of(model, problem) == pytest.approx(0.5 * ALPHA * published)
+@pytest.mark.parametrize("hidden_layer_sizes", [(), (6,), (6, 4)])
+@pytest.mark.parametrize("scale", PUBLISHED)
+def test_step_takes_half_the_published_gradient(scale, hidden_layer_sizes, make_problem):
+    """One step of sgd is W - rate * (gradient of the data loss + that of the penalty)."""
+    problem = make_problem("multioutput")
+    options = dict(hidden_layer_sizes=hidden_layer_sizes, solver="sgd", momentum=0.0, batch_size=60, max_iter=1)
+    start = fitted(problem, **options, penalty=None, learning_rate_init=1e-15)
+    free = fitted(problem, **options, penalty=None, learning_rate_init=0.5)
+    model = fitted(problem, **options, layer_weights=scale, learning_rate_init=0.5)
+    for W_0, W_free, W in zip(start.coefs_, free.coefs_, model.coefs_, strict=True):
+        expected = 0.5 * ALPHA * differences(PUBLISHED[scale], W_0)
+        assert_allclose((W_free - W) / 0.5, expected, rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "fista"])
+@pytest.mark.parametrize("scale", PUBLISHED)
+def test_full_batch_solvers_end_where_the_gradients_balance(scale, solver, make_problem):
+    problem = make_problem("multioutput")
+    options = dict(solver=solver, activation="tanh", layer_weights=scale, alpha=1.0)
+    model = fitted(problem, **options, tol=1e-9, max_iter=20000, max_fun=100000)
+    for layer, W in enumerate(model.coefs_):
+
+        def data_loss(V, layer=layer):
+            coefs = [*model.coefs_[:layer], V, *model.coefs_[layer + 1 :]]
+            terms = dict(loss=problem.loss, activation="tanh")
+            return oracles.data_loss(problem.X, problem.encoded, coefs, model.intercepts_, **terms)
+
+        pull = 0.5 * differences(PUBLISHED[scale], W)
+        assert np.abs(pull).max() > 0.01
+        # The error of the differences of a tanh network, step^2/6 times its third derivative, is about 1e-6.
+        assert_allclose(differences(data_loss, W), -pull, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs", "fista"])
