@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from sknormnet._core.network import Network, RowOrder, UpdateRule
+from sknormnet._core.python_penalties import PythonPenaltyKernel, checked_array
 from sknormnet.losses import Loss
 from sknormnet.plan import Plan
 
@@ -89,7 +90,7 @@ class Objective:
         """theta <- the nearest point that the constraints allow."""
         for s, shape, penalty, strength in self._proximal_terms:
             if penalty.constraint:
-                theta[s] = penalty.prox(theta[s].reshape(shape), 0.0, strength).ravel()
+                theta[s] = _answer(penalty, "prox", theta[s].reshape(shape), 0.0, strength)
 
     def proximal_parts(self) -> list[Any]:
         """Slices or indices of the parts of theta whose penalty is taken by its prox."""
@@ -106,25 +107,26 @@ class Objective:
     def add_smooth_penalty_gradient(self, theta: np.ndarray, gradient: np.ndarray) -> None:
         """gradient += gradient of the smooth penalty terms."""
         for s, shape, penalty, strength in self._smooth_terms:
-            gradient[s] += penalty.subgradient(theta[s].reshape(shape), strength).ravel()
+            gradient[s] += _answer(penalty, "subgradient", theta[s].reshape(shape), strength)
 
     def smooth_penalty(self, theta: np.ndarray) -> float:
         """Value of the smooth penalty terms."""
         return sum(
-            penalty.value(theta[s].reshape(shape), strength) for s, shape, penalty, strength in self._smooth_terms
+            PythonPenaltyKernel(penalty).number(theta[s].reshape(shape).copy(), strength)
+            for s, shape, penalty, strength in self._smooth_terms
         )
 
     def prox(self, theta: np.ndarray, step: float) -> None:
         """theta <- argmin_u 0.5*||u - theta||^2 + step * (the non-smooth penalty terms of u)."""
         for s, shape, penalty, strength in self._proximal_terms:
-            theta[s] = penalty.prox(theta[s].reshape(shape), step, strength).ravel()
+            theta[s] = _answer(penalty, "prox", theta[s].reshape(shape), step, strength)
 
     def residual(self, theta: np.ndarray, gradient: np.ndarray) -> float:
         """Largest entry of the distance of zero to the subdifferential of F; gradient is of the smooth part."""
         distance = np.abs(gradient)
         for s, shape, penalty, strength in self._proximal_terms:
             W, slope = theta[s].reshape(shape), gradient[s].reshape(shape)
-            distance[s] = penalty.residual(W, slope, strength).ravel()
+            distance[s] = checked_array(penalty, "residual", penalty.residual(W.copy(), slope, strength), slope).ravel()
         return float(distance.max())
 
     def separable_terms(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -169,3 +171,8 @@ class Objective:
     def n_nonzero(self, theta: np.ndarray) -> tuple[int, ...]:
         """Number of non-zero weights of each layer, intercepts not counted."""
         return tuple(int(np.count_nonzero(theta[s])) for s in self._weight_slices)
+
+
+def _answer(penalty: Any, method: str, W: np.ndarray, *arguments: float) -> np.ndarray:
+    """What a penalty, perhaps a user's own, returns for a copy of W: checked, and flat."""
+    return PythonPenaltyKernel(penalty).array(method, W.copy(), *arguments).ravel()

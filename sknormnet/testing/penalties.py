@@ -217,7 +217,7 @@ def _check_subgradient(case: _Case) -> None:
         W = case.interior(case.draw_weights(strength))
         coarse, fine = (_differences(case, W, strength, h) for h in (1e-3, 5e-4))
         settled = np.abs(coarse - fine) <= 1e-8 * np.maximum(1, np.abs(fine))  # no knee in between
-        n_settled, n = n_settled + settled.sum(), n + np.count_nonzero(W)
+        n_settled, n = n_settled + int(settled.sum()), n + int(np.count_nonzero(W))
         text = "the subgradient is not the derivative of the value"
         case.check_close(case.subgradient(W, strength)[settled], fine[settled], 1e-7, text)
     if n_settled < 0.5 * n:
