@@ -29,9 +29,13 @@ def rows(task):
     }
     shared = {heading: cells[0] for heading, cells in columns.items() if len(set(cells)) == 1}
     columns = {heading: cells for heading, cells in columns.items() if heading not in shared}
+    return markdown(columns) + "".join(f"\n{heading} of all: {entry}.\n" for heading, entry in shared.items())
+
+
+def markdown(columns):
+    """A table from the cells under each heading."""
     lines = [list(columns), ["---"] * len(columns), *zip(*columns.values(), strict=True)]
-    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return text + "".join(f"\n{heading} of all: {entry}.\n" for heading, entry in shared.items())
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def defaults(cls):
@@ -53,16 +57,20 @@ def cell(text):
     return re.sub(r"([*|])", r"\\\1", text.removesuffix("."))
 
 
-def parts(page):
+def parts(page, begin=BEGIN, end=END):
     """The page before the table, the table, and the page after it."""
-    before, _, rest = page.partition(BEGIN)
-    inside, _, after = rest.partition(END)
-    return before + BEGIN, inside, END + after
+    before, _, rest = page.partition(begin)
+    inside, _, after = rest.partition(end)
+    return before + begin, inside, end + after
+
+
+def main(page, table, begin=BEGIN, end=END):
+    if "--write" in sys.argv:
+        before, _, after = parts(page.read_text(encoding="utf-8"), begin, end)
+        page.write_text(f"{before}\n{table}\n{after}", encoding="utf-8")
+    else:
+        print(table, end="")
 
 
 if __name__ == "__main__":
-    if "--write" in sys.argv:
-        before, _, after = parts(PAGE.read_text(encoding="utf-8"))
-        PAGE.write_text(f"{before}\n{table()}\n{after}", encoding="utf-8")
-    else:
-        print(table(), end="")
+    main(PAGE, table())

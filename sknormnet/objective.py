@@ -8,7 +8,7 @@ import numpy as np
 
 from sknormnet._core.network import Network, RowOrder, UpdateRule
 from sknormnet.losses import Loss
-from sknormnet.plan import Plan
+from sknormnet.plan import PenaltyTerm, Plan
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,28 @@ class Stationarity:
     relative: float
     layers_absolute: tuple[float, ...]
     layers_relative: tuple[float, ...]
+
+
+class _Part:
+    """What one penalty term acts on.
+
+    Attributes
+    ----------
+    where : slice or ndarray of int
+        In theta.
+    shape : (int, int)
+        Of the matrix that lies there.
+    """
+
+    def __init__(self, where: Any, shape: tuple[int, int], term: PenaltyTerm):
+        self.where = where
+        self.shape = shape
+        self.penalty = term.penalty
+        self.kernel = term.penalty.kernel()
+        self.strength = term.strength
+
+    def of(self, vector: np.ndarray) -> np.ndarray:
+        return vector[self.where].reshape(self.shape)
 
 
 class Objective:
@@ -84,9 +106,9 @@ class Objective:
         self._penalties = plan.layer_penalties()
         self._weight_slices = plan.weight_slices()
         self._layer_slices = plan.layer_slices()
-        terms = [(s, shape, term.penalty, term.strength) for s, shape, term in plan.penalized() if term.active]
-        self._smooth_terms = [term for term in terms if term[2].smooth]
-        self._proximal_terms = [term for term in terms if not term[2].smooth]
+        parts = [_Part(where, shape, term) for where, shape, term in plan.penalized() if term.active]
+        self._smooth = [part for part in parts if part.penalty.smooth]
+        self._proximal = [part for part in parts if not part.penalty.smooth]
 
     @property
     def n_parameters(self) -> int:
@@ -126,13 +148,13 @@ class Objective:
 
     def project(self, theta: np.ndarray) -> None:
         """theta <- the nearest point that the constraints allow."""
-        for s, shape, penalty, strength in self._proximal_terms:
-            if penalty.constraint:
-                theta[s] = penalty.prox(theta[s].reshape(shape), 0.0, strength).ravel()
+        for part in self._proximal:
+            if part.penalty.constraint:
+                theta[part.where] = part.kernel.prox(part.of(theta), 0.0, part.strength).ravel()
 
     def proximal_parts(self) -> list[Any]:
         """Slices or indices of the parts of theta whose penalty is taken by its prox."""
-        return [s for s, *_ in self._proximal_terms]
+        return [part.where for part in self._proximal]
 
     def data_loss(
         self, theta: np.ndarray, gradient: np.ndarray | None = None, bounds: np.ndarray | None = None
@@ -146,31 +168,28 @@ class Objective:
 
     def add_smooth_penalty_gradient(self, theta: np.ndarray, gradient: np.ndarray) -> None:
         """gradient += gradient of the smooth penalty terms."""
-        for s, shape, penalty, strength in self._smooth_terms:
-            gradient[s] += penalty.subgradient(theta[s].reshape(shape), strength).ravel()
+        for part in self._smooth:
+            gradient[part.where] += part.kernel.subgradient(part.of(theta), part.strength).ravel()
 
     def smooth_penalty(self, theta: np.ndarray) -> float:
         """Value of the smooth penalty terms."""
-        return sum(
-            penalty.value(theta[s].reshape(shape), strength) for s, shape, penalty, strength in self._smooth_terms
-        )
+        return sum(part.kernel.value(part.of(theta), part.strength) for part in self._smooth)
 
     def prox(self, theta: np.ndarray, step: float) -> None:
         """theta <- argmin_u 0.5*||u - theta||^2 + step * (the non-smooth penalty terms of u)."""
-        for s, shape, penalty, strength in self._proximal_terms:
-            theta[s] = penalty.prox(theta[s].reshape(shape), step, strength).ravel()
+        for part in self._proximal:
+            theta[part.where] = part.kernel.prox(part.of(theta), step, part.strength).ravel()
 
     def stationarity(self, theta: np.ndarray, gradient: np.ndarray, bounds: np.ndarray) -> Stationarity:
         """Distance of zero to the subdifferential of F; gradient is of the smooth part, bounds are of the data loss."""
-        distance = gradient.astype(np.float64)
-        for s, shape, penalty, strength in self._proximal_terms:
-            W, slope = theta[s].reshape(shape), gradient[s].reshape(shape)
-            distance[s] = penalty.residual(W, slope, strength).ravel()
-            if penalty.constraint and not penalty.value(W, strength) < np.inf:
-                distance[s] = np.inf  # where a constraint is violated there is no subdifferential
-        slopes = np.zeros_like(theta)
-        for s, shape, penalty, strength in (*self._smooth_terms, *self._proximal_terms):
-            slopes[s] = penalty.subgradient(theta[s].reshape(shape), strength).ravel()
+        distance, slopes = gradient.astype(np.float64), np.zeros_like(theta)
+        for part in self._proximal:
+            W = part.of(theta)
+            distance[part.where] = part.kernel.residual(W, part.of(gradient), part.strength).ravel()
+            if part.penalty.constraint and not part.kernel.value(W, part.strength) < np.inf:
+                distance[part.where] = np.inf  # where a constraint is violated there is no subdifferential
+        for part in (*self._smooth, *self._proximal):
+            slopes[part.where] = part.kernel.subgradient(part.of(theta), part.strength).ravel()
         scales = bounds + [_norm(slopes[s]) for s in self._layer_slices]
         residuals = [_norm(distance[s]) for s in self._layer_slices]
         absolute = math.hypot(*residuals)
@@ -191,15 +210,14 @@ class Objective:
         """
         l1, l2 = np.zeros(self.n_parameters), np.zeros(self.n_parameters)
         non_negative = np.zeros(self.n_parameters, dtype=bool)
-        for s, shape, penalty, strength in self._proximal_terms:
-            kernel = penalty.kernel()
-            if not kernel.separable:
+        for part in self._proximal:
+            if not part.kernel.separable:
                 raise ValueError(
                     "solver='lbfgs' takes smooth penalties, L1, elastic net and NonNegative; for "
-                    f"{penalty!r} use solver='fista' or 'adam'"
+                    f"{part.penalty!r} use solver='fista' or 'adam'"
                 )
-            l1[s], l2[s] = kernel.strengths(*shape, strength)
-            non_negative[s] = kernel.non_negative
+            l1[part.where], l2[part.where] = part.kernel.strengths(*part.shape, part.strength)
+            non_negative[part.where] = part.kernel.non_negative
         return l1, l2, non_negative
 
     def row_order(self, rows: np.ndarray | None = None) -> RowOrder:

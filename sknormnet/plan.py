@@ -270,6 +270,9 @@ class _OfWeightedInputs(CompiledPenalty):
         for attribute in ("name", "smooth", "convex", "constraint", "decoupled"):
             setattr(self, attribute, getattr(penalty, attribute))
 
+    def __repr__(self) -> str:
+        return repr(self.penalty)
+
     def kernel(self) -> Any:
         kernel = self.penalty.kernel().for_inputs(self.feature_weights)
         if kernel is None:

@@ -33,10 +33,12 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
 
     penalty : str, None, Penalty, sequence or PerLayer, default="l2"
         Omega: the norm penalty on each weight matrix: "l2", "l1", "elasticnet", "l2_norm", "group_lasso",
-        "sparse_group_lasso", "mcp", "scad", "none", or "weight_decay", which acts on the steps of sgd and adam instead.
-        An object of `sknormnet.penalties` sets more. A sequence has one entry per weight matrix, a `PerLayer` one for
-        the first, the hidden and the last. All but "l2", "none" and "weight_decay" make weights, or groups of them,
-        exactly zero.
+        "sparse_group_lasso", "mcp", "scad", "nuclear", "none"; the constraints "max_norm" and "non_negative", which
+        hold whatever alpha is; or "weight_decay", which acts on the steps of sgd and adam instead. An object of
+        `sknormnet.penalties` sets more, a `Sum` puts several on one layer, and a penalty of your own is a subclass of
+        `Penalty` or `ShapePenalty` there. A sequence has one entry per weight matrix, a `PerLayer` one for the first,
+        the hidden and the last. "l1", "elasticnet", "non_negative", "mcp", "scad" and the penalties of groups make
+        weights, or groups of them, exactly zero.
 
     alpha : float >= 0, default=1e-4
         Strength of the penalty. Its meaning does not depend on the batch size; scikit-learn's
@@ -59,8 +61,8 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
 
     solver : {"adam", "sgd", "lbfgs", "fista"}, default="adam"
         "adam" and "sgd" step through minibatches. "lbfgs" (SciPy's L-BFGS-B) and "fista" (proximal gradient with
-        backtracking, monotone) use all data in every iteration. lbfgs takes "l2", "l1", "elasticnet" and "none", fista
-        all but "weight_decay", adam and sgd every penalty.
+        backtracking, monotone) use all data in every iteration. lbfgs takes smooth penalties, L1, elastic net and
+        non-negative weights, fista all but "weight_decay", adam and sgd every penalty.
 
     batch_size : int or "auto", default="auto"
         Rows of a minibatch; "auto" is min(200, n_samples). For adam and sgd.

@@ -78,6 +78,24 @@ cdef class PythonPenaltyKernel(PenaltyKernel):
         """What the method returns, checked."""
         return checked_array(self.penalty, method, getattr(self.penalty, method)(W, *arguments), W)
 
+    # The methods are given copies, as in training: they may keep or change what they are given.
+
+    def value(self, W, double strength):
+        """strength * Omega(W)."""
+        return self.number(W.copy(), strength)
+
+    def subgradient(self, W, double strength):
+        """The subgradient of smallest norm."""
+        return self.array("subgradient", W.copy(), strength)
+
+    def prox(self, V, double step, double strength):
+        """argmin_W 0.5*||W - V||^2 + step * strength * Omega(W)."""
+        return self.array("prox", V.copy(), step, strength)
+
+    def residual(self, W, gradient, double strength):
+        """Sizes of the entries of the smallest vector in gradient + subdifferential."""
+        return self.array("residual", W.copy(), gradient.copy(), strength)
+
 
 cdef double call_python_penalty(
     void* context, int request, cython.floating* w, cython.floating* gradient, i64 rows, i64 columns, double step,

@@ -112,8 +112,8 @@ class SparseGroupLasso(OfGroups):
 class L2Norm(CompiledPenalty):
     """Norm of all weights, not squared: they vanish together or not at all.
 
-    Omega(W) = ||W||_F with ``by="matrix"``; with ``by="network"`` the one norm of all weight matrices,
-    sqrt(sum_l ||W_l||_F^2), which is the penalty of the whole network and has no layer weights.
+    Omega(W) = ||W||_F, or with ``by="network"`` the one norm of all matrices, sqrt(sum_l ||W_l||_F^2). That is the
+    penalty of the whole network, and has no layer weights.
 
     Parameters
     ----------
@@ -201,8 +201,8 @@ class _Concave(OfGroups):
 class MCP(_Concave):
     """Minimax concave penalty: like L1 near zero, constant for large weights, which it does not shrink.
 
-    With t the size of a weight or the norm of a group and s the strength: s*t - t^2 / (2*gamma) for t <= gamma*s,
-    gamma * s^2 / 2 beyond. It does not scale with the strength. Not convex: a fit is a local minimum.
+    With t the size of a weight or the norm of a group and s the strength, s * Omega(W) = sum of s*t - t^2 / (2*gamma)
+    for t <= gamma*s, gamma * s^2 / 2 beyond. It does not scale with the strength. Not convex: a fit is a local minimum.
 
     Parameters
     ----------
@@ -238,9 +238,9 @@ class MCP(_Concave):
 class SCAD(_Concave):
     """Smoothly clipped absolute deviation: like L1 near zero, constant for large weights.
 
-    With t the size of a weight or the norm of a group and s the strength: s*t for t <= s, (2*gamma*s*t - t^2 - s^2) /
-    (2*(gamma - 1)) for t <= gamma*s, s^2 * (gamma + 1) / 2 beyond. It does not scale with the strength. Not convex: a
-    fit is a local minimum.
+    With t the size of a weight or the norm of a group and s the strength, s * Omega(W) = sum of s*t for t <= s,
+    (2*gamma*s*t - t^2 - s^2) / (2*(gamma - 1)) for t <= gamma*s, s^2 * (gamma + 1) / 2 beyond. It does not scale with
+    the strength. Not convex: a fit is a local minimum.
 
     Parameters
     ----------

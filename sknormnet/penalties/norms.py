@@ -48,7 +48,7 @@ class L2(CompiledPenalty):
 
 
 class L1(CompiledPenalty):
-    """Sum of absolute values, Omega(W) = sum |w|; its prox is soft thresholding.
+    """Sum of absolute values, Omega(W) = sum |w|. Its prox is soft thresholding.
 
     References
     ----------
@@ -108,7 +108,7 @@ class ElasticNet(CompiledPenalty):
 class WeightDecay(CompiledPenalty):
     """Decoupled weight decay: every step of sgd and adam takes learning_rate * strength * W off the weights.
 
-    No part of the objective, Omega(W) = 0: under adam it differs from `L2`, whose gradient the second moment divides.
+    No part of the objective: Omega(W) = 0. Under adam it differs from `L2`, whose gradient the second moment divides.
     lbfgs and fista refuse it.
 
     References

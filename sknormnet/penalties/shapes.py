@@ -13,7 +13,7 @@ class ShapePenalty(OfGroups):
 
     Omega(W) = sum_g rho(||W_g||_2), whose strength is an argument of rho. A subclass defines rho, its slope and its
     prox, on arrays of norms t >= 0; value, subgradient, prox and residual of matrices follow, with exact zeros, for any
-    grouping that `by` and `groups` name. In training the functions are called with the interpreter's lock held, once
+    grouping that `by` and `groups` name. In training value and prox are called with the interpreter's lock held, once
     each per layer and step, for all groups at once.
 
     Parameters
@@ -29,9 +29,10 @@ class ShapePenalty(OfGroups):
     convex : bool, default=False
         Claimed, and checked by `sknormnet.testing.check_penalty`.
     longest_step : float, default=infinity
-        Under adam, steps grow without bound where gradients vanish, and the prox of a concave rho would then remove
-        weights of any size: it is taken with at most this step. A good choice is the largest one up to which
-        t^2/2 + step * rho(t) is convex.
+        For a rho that is constant beyond some t. Under adam, steps grow without bound where gradients vanish, and its
+        prox would then remove weights of any size: it is taken with at most this step. A good choice is the largest one
+        up to which t^2/2 + step * rho(t) is convex. Where rho goes on rising, gradients do not vanish, and a shorter
+        prox would weaken the penalty: leave it at infinity.
 
     Examples
     --------

@@ -194,6 +194,8 @@ class _Combination:
         return sum((part.subgradient(W, strength * weight) for part, weight in self._parts()), start=l2)
 
     def prox(self, V: np.ndarray, step: float, strength: float) -> np.ndarray:
+        if len(self.others) > 1:
+            raise TypeError("the prox of several penalties that are not of groups is not known; they are smooth")
         # L2 completes the square: the prox of the rest at a smaller point with a smaller step.
         shrink = 1 + step * strength * self.l2
         W, step = V / V.dtype.type(shrink), step / shrink

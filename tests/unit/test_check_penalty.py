@@ -4,8 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from user_penalties import LogSum
 
-from sknormnet.penalties import L1, L2, MCP, SCAD, GroupLasso, L2Norm, SparseGroupLasso
+from sknormnet.penalties import L1, L2, MCP, SCAD, GroupLasso, L2Norm, MaxNorm, NonNegative, SparseGroupLasso, Sum
 from sknormnet.testing import check_penalty
 
 
@@ -83,6 +84,32 @@ class WrongOrder(SparseGroupLasso):
     def prox(self, V, step, strength):
         s = step * strength / 2
         return soft_threshold(block_soft_threshold(V, s), s).astype(V.dtype)
+
+
+class LargestFirst(Sum):
+    """The matrix first, then rows, then single weights."""
+
+    def __init__(self):
+        super().__init__((L1(), GroupLasso("input"), L2Norm()), weights=(0.5, 0.3, 0.2))
+
+    def prox(self, V, step, strength):
+        for penalty, weight in zip(self.penalties[::-1], self.weights[::-1], strict=True):
+            V = penalty.prox(V, step, strength * weight)
+        return V
+
+
+class ConstraintFirst(LargestFirst):
+    """What is thresholded afterwards need not have been scaled that far."""
+
+    def __init__(self):
+        Sum.__init__(self, (L1(), MaxNorm(1.0)), weights=(1.0, 1.0))
+
+
+class L2First(LargestFirst):
+    """What is shrunk first must be thresholded by less."""
+
+    def __init__(self):
+        Sum.__init__(self, (GroupLasso("output"), L2()), weights=(1.0, 1.0))
 
 
 class LocalMinimum(MCP):
@@ -194,6 +221,33 @@ class OtherInTraining(L1):
         return super().residual(W, gradient, 2 * strength)
 
 
+class LooseLimit(MaxNorm):
+    def prox(self, V, step, strength):
+        return MaxNorm(1.01 * self.limit, self.by).prox(V, step, strength)
+
+
+class LimitOnlyWithStrength(MaxNorm):
+    def prox(self, V, step, strength):
+        return super().prox(V, step, strength) if strength > 0 else V
+
+
+class NoConstraintSaid(NonNegative):
+    constraint = False
+
+
+class UserSlope(LogSum):
+    def shape_slope(self, t, strength):
+        return strength / (1 + self.epsilon + t)
+
+
+class UserProx(LogSum):
+    """The stationary point, without a look at zero."""
+
+    def shape_prox(self, t, step, strength):
+        b = t - self.epsilon
+        return np.maximum((b + np.sqrt(np.maximum((t + self.epsilon) ** 2 - 4 * step * strength, 0))) / 2, 0)
+
+
 WRONG = [
     (NegativeValue, "the value is -"),
     (ConstantInValue, "the value at W = 0"),
@@ -206,6 +260,14 @@ WRONG = [
     (LongStep, "prox is not the minimum"),
     (StrengthIgnored, "the prox at strength 0 is not the identity"),
     (WrongOrder, "prox is not the minimum"),
+    (LargestFirst, "prox is not the minimum"),
+    (ConstraintFirst, "prox is not the minimum"),
+    (L2First, "prox is not the minimum"),
+    (LooseLimit, "leads where the value is infinite"),
+    (LimitOnlyWithStrength, "leads where the value is infinite"),
+    (NoConstraintSaid, "the value is inf"),
+    (UserSlope, "the subgradient is not the derivative of the value"),
+    (UserProx, "prox is not the minimum"),
     (LocalMinimum, "prox is not the minimum"),
     (NeverBack, "prox is not the minimum"),
     (ZeroDivided, "prox is not finite"),

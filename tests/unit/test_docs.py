@@ -1,13 +1,16 @@
-"""The user guide: its examples run, and its table of losses is the registry's."""
+"""The user guide: its examples run, and its tables of losses and penalties are the registries'."""
 
 import doctest
-import importlib.util
+import importlib
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from sknormnet import NormRegMLPRegressor
 from sknormnet.losses import LOSSES
+from sknormnet.penalties import PENALTIES
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [page for page in sorted((DOCS / "user_guide").glob("*.md")) if ">>> " in page.read_text(encoding="utf-8")]
@@ -20,16 +23,16 @@ def examples(page):
     return doctest.DocTestParser().get_doctest(text, {"__name__": "__main__"}, page.name, str(page), 0)
 
 
-@pytest.fixture(scope="module")
-def loss_table():
-    spec = importlib.util.spec_from_file_location("loss_table", DOCS / "loss_table.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def script(monkeypatch):
+    """A script of the folder docs by its name."""
+    monkeypatch.syspath_prepend(DOCS)
+    return importlib.import_module
 
 
 def test_pages_with_examples_are_found():
-    assert {page.stem for page in PAGES} >= {"losses", "write_your_own_loss"}
+    names = {"losses", "write_your_own_loss", "penalties_and_layer_weights", "write_your_own_penalty"}
+    assert {page.stem for page in PAGES} >= names
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -39,7 +42,28 @@ def test_examples_of_a_page_run(page):
     assert not failed, "".join(report)
 
 
-def test_table_of_losses_is_the_registrys(loss_table):
-    _, inside, _ = loss_table.parts(loss_table.PAGE.read_text(encoding="utf-8"))
-    assert inside.strip() == loss_table.table().strip(), "run `python docs/loss_table.py --write`"
-    assert set(re.findall(r'^\| `"(\w+)"`', inside, re.MULTILINE)) == set(LOSSES)
+@pytest.mark.parametrize(("name", "registry"), [("loss_table", LOSSES), ("penalty_table", PENALTIES)])
+def test_table_is_the_registrys(script, name, registry):
+    module = script(name)
+    _, inside, _ = module.parts(module.PAGE.read_text(encoding="utf-8"))
+    assert inside.strip() == module.table().strip(), f"run `python docs/{name}.py --write`"
+    assert set(re.findall(r'^\| `"(\w+)"`', inside, re.MULTILINE)) == set(registry)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_table_says_which_solvers_take_a_penalty(script, penalty):
+    said = script("penalty_table").solvers(PENALTIES[penalty]())
+    for solver in ("adam", "sgd", "fista", "lbfgs"):
+        model = NormRegMLPRegressor((), penalty=penalty, alpha=0.1, solver=solver, max_iter=1)
+        if said == "all" or solver in said.split(", "):
+            model.fit(np.eye(3), np.ones((3, 2)))
+        else:
+            with pytest.raises(ValueError, match=f"solver='{solver}'"):
+                model.fit(np.eye(3), np.ones((3, 2)))
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in [*(DOCS / "user_guide").glob("*.md"), DOCS.parent / "README.md"]:
+        for target in re.findall(r"\]\((?!https?:)([^)#\s]+)(?:#[\w-]+)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sknormnet._core.penalties import GroupKernel
 from sknormnet.losses import SquaredError
 from sknormnet.objective import Objective
-from sknormnet.penalties import Penalty
+from sknormnet.penalties.base import CompiledPenalty
 from sknormnet.plan import PenaltyTerm, Plan
 from sknormnet.solvers.monitor import Monitor
 from sknormnet.solvers.schedules import make_schedule
@@ -264,7 +264,7 @@ def test_factors_of_other_rows():
 # ------------------------------------------------------------------------------------------------ in training
 
 
-class Compiled(Penalty):
+class Compiled(CompiledPenalty):
     """A penalty that is its kernel."""
 
     smooth = False
