@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "blas.hpp"
@@ -177,6 +178,7 @@ template <class T> class Network final : public NetworkBase {
         Rule<T> rule(plan.rule, static_cast<T*>(plan.first), static_cast<T*>(plan.second), plan.steps_done, table_);
         Clock clock(poll, operations_per_row() * plan.batch_size);
         const i64 n_batches = (plan.n + plan.batch_size - 1) / plan.batch_size;
+        group_costs_.assign(n_layers_, std::numeric_limits<double>::quiet_NaN());
         double penalty = 0;
         *result = EpochResult();
         for (i64 i = 0; i < n_batches; ++i) {
@@ -400,7 +402,7 @@ template <class T> class Network final : public NetworkBase {
         if (penalty.grouped) {
             const double cost =
                 rule.update_groups(theta, gradient, offsets_[l], grouped_rows(l, penalty), intercepts, penalty.groups,
-                                   group_steps_.data(), group_scratch_.data());
+                                   group_steps_.data(), group_scratch_.data(), &group_costs_[l]);
             if (penalty.joins_intercepts) return cost;
             return cost + rule.update(theta, gradient + weights, offsets_[l] + weights, intercepts, penalty.intercepts);
         }
@@ -420,6 +422,7 @@ template <class T> class Network final : public NetworkBase {
     std::vector<Buffer<T>> outputs_;  // activations of each layer; the last holds raw
     Buffer<T> deltas_[2], bias_sums_[2], y_, weight_, gathered_, layer_gradient_;
     Buffer<T> group_steps_, group_scratch_;
+    std::vector<double> group_costs_;  // of each layer before its next step; NaN: not known
     i64 gathered_rows_ = 0, reserved_groups_ = 0;
     bool has_transposed_ = false;
     const T* input_ = nullptr;
