@@ -21,7 +21,7 @@ ACTIVATIONS = ("relu", "tanh")
 def parse():
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("steps", "search", "predict", *FIXED):
+    for name in ("steps", "penalties", "search", "predict", *FIXED):
         command = commands.add_parser(name)
         command.add_argument("--json", metavar="FILE")
         if name in FIXED:
@@ -33,6 +33,10 @@ def parse():
             choices=DTYPES,
             default=["float32"] if name == "search" else DTYPES,
         )
+        if name in ("steps", "penalties"):
+            command.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+        if name == "penalties":
+            continue
         command.add_argument(
             "--activation",
             nargs="+",
@@ -40,7 +44,6 @@ def parse():
             default=ACTIVATIONS if name == "steps" else ["relu"],
         )
         if name == "steps":
-            command.add_argument("--clock", choices=("wall", "cpu"), default="wall")
             command.add_argument("--libraries", nargs="+", choices=FILES, default=[*FILES])
             command.add_argument("--only", choices=("libraries", "losses"), help="one half of it")
         if name == "search":
@@ -65,6 +68,10 @@ def main():
 def measure(options):
     if options.command in FIXED:
         return importlib.import_module(options.command).run()
+    if options.command == "penalties":
+        import penalties
+
+        return penalties.run(options.dtype, options.repeats, options.clock)
     arguments = options.dtype, options.activation, options.repeats
     if options.command == "predict":
         import predict

@@ -324,3 +324,88 @@ def test_intercepts_have_factor_one(dtype):
     theta = train(objective, theta, "adam", 1000)
     assert np.all(theta[:12] != 0)
     assert_array_equal(theta[12:], 0)
+
+
+LARGE = {
+    "rows": dict(shape="linear", by="input", inner=0.3, l2=0.2),
+    "rows with factors": dict(shape="linear", by="input", inner=0.3, row_factors=np.linspace(0, 2, 211)),
+    "joined rows": dict(shape="linear", by="input", groups=np.arange(211) // 5, inner=0.3),
+    "columns": dict(shape="mcp", by="output", gamma=3.0),
+    "matrix": dict(shape="linear", by="matrix"),
+    "limit": dict(shape="limit", by="input", limit=0.3),
+    "single": dict(shape="mcp", by="weight", gamma=3.0),
+    "single with factors": dict(shape="scad", by="weight", gamma=3.7, row_factors=np.linspace(0, 2, 211)),
+    "single, bounded": dict(shape="linear", by="weight", non_negative=True),
+}
+
+
+def labels_of(case, rows, columns):
+    """Numbers of the groups, an array of the matrix's shape."""
+    i, j = np.indices((rows, columns))
+    i = np.append(case["groups"], -1)[i] if "groups" in case else i
+    return {"weight": i * columns + j, "input": i, "output": j, "matrix": 0 * i}[case["by"]]
+
+
+@pytest.mark.parametrize("case", LARGE.values(), ids=LARGE)
+@pytest.mark.parametrize("columns", [7, 16, 32, 50])
+@pytest.mark.parametrize("rule", ["heavy ball", "nesterov", "adam"])
+@both_dtypes
+def test_steps_of_large_matrices(case, columns, rule, dtype):
+    """Textbook loops around the prox; the penalty that an epoch reports is that of the points it came from."""
+    rng = np.random.default_rng(8)
+    X = rng.normal(size=(50, 211)).astype(dtype)
+    y = (X[:, :4] @ rng.normal(size=(4, columns))).astype(dtype)
+    kernel, rate, strength, n = make(case), 0.02, 0.05, 211 * columns
+    plan = Plan((211, columns), (PenaltyTerm(Compiled(case), strength),))
+    theta = (0.1 * rng.normal(size=plan.n_parameters)).astype(dtype)
+    objective = Objective(plan, "identity", SquaredError(), X, y)
+    labels = np.unique(labels_of(case, 211, columns), return_inverse=True)[1].reshape(211, columns)
+    sizes = np.bincount(labels.ravel())
+    X, y, W, b = (
+        X.astype(float),
+        y.astype(float),
+        theta[:n].reshape(211, columns).astype(float),
+        theta[n:].astype(float),
+    )
+    x, z, v, v_b, m, s = W.copy(), W, 0 * W, 0 * b, np.zeros(theta.size), np.zeros(theta.size)
+    penalties = []
+    for t in range(1, 4):
+        penalties.append(terms(x, strength, **case))
+        at = z if rule == "nesterov" else x
+        r = (X @ at + b - y) / 50
+        g, g_b = X.T @ r, r.sum(0)
+        if rule == "heavy ball":
+            new = kernel.prox(x + 0.9 * v - rate * g, rate, strength)
+            x, v, v_b = new, new - x, 0.9 * v_b - rate * g_b
+            b = b + v_b
+        elif rule == "nesterov":
+            new = kernel.prox(z - rate * g, rate, strength)
+            x, z, v_b = new, new + 0.9 * (new - x), 0.9 * v_b - rate * g_b
+            b = b + 0.9 * v_b - rate * g_b
+        else:
+            g = np.concatenate([g.ravel(), g_b])
+            m, s = 0.9 * m + 0.1 * g, 0.999 * s + 0.001 * g**2
+            mean = (np.bincount(labels.ravel(), s[:n]) / sizes)[labels]
+            d = np.sqrt(mean / (1 - 0.999**t)) + 1e-8 / np.sqrt(1 - 0.999**t)
+            point = x - rate * m[:n].reshape(x.shape) / (1 - 0.9**t) / d
+            new = np.empty_like(x)
+            for step in np.unique(rate / d):  # the prox of all groups at each group's step
+                here = rate / d == step
+                new[here] = kernel.prox(point, min(step, kernel.longest_step), strength)[here]
+            x = new
+            d_b = np.sqrt(s[n:] / (1 - 0.999**t)) + 1e-8 / np.sqrt(1 - 0.999**t)
+            b = b - rate * m[n:] / (1 - 0.9**t) / d_b
+        if rule == "adam" and case["by"] == "weight":
+            break  # thousands of steps of the prox
+    kind = {"heavy ball": "sgd", "nesterov": "sgd"}.get(rule, rule)
+    parameters = {"momentum": 0.9, "nesterov": rule == "nesterov"}
+    if kind == "adam":
+        parameters = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
+    schedule = make_schedule("constant", rate, power_t=0.5, max_iter=t, solver=kind)
+    solver = Stochastic(kind, parameters, schedule, max_iter=t, batch_size=50, shuffle=False)
+    monitor = Monitor(tol=0.0, patience=np.inf)
+    result = solver.minimize(objective, theta.copy(), monitor=monitor, rng=np.random.RandomState(0)).theta
+    tolerance = 2e-4 if dtype == np.float32 else 1e-11
+    assert_allclose(result[:n].reshape(x.shape), x, rtol=0, atol=tolerance)
+    assert_allclose(result[n:], b, rtol=0, atol=tolerance)
+    assert_allclose(monitor.history["penalty"], penalties, rtol=1e-3 if dtype == np.float32 else 1e-10, atol=1e-12)

@@ -5,54 +5,126 @@
 
 using sknormnet::Groups;
 
-// one(start, g): the `columns` entries from start on belong to group g; each(start, g): to the groups from g on.
-template <class One, class Each>
-inline void visit_groups(const Groups& groups, i64 rows, i64 columns, const One& one, const Each& each) {
-    for (i64 i = 0; i < rows; ++i) {
-        const i64 start = i * columns;
-        switch (groups.by) {
-            case sknormnet::BY_WEIGHT: each(start, start); break;
-            case sknormnet::BY_INPUT: one(start, groups.of_row == nullptr ? i : groups.of_row[i]); break;
-            case sknormnet::BY_OUTPUT: each(start, i64(0)); break;
-            default: one(start, i64(0));
-        }
-    }
-}
-
 template <class T> inline void fill(T* out, i64 n, T value) {
     for (i64 j = 0; j < n; ++j) out[j] = value;
 }
 
-// sums[g] <- sum over group g of body(index)
+template <i64 n, class T> inline void add_neighbours(const T* SKNORMNET_RESTRICT x, T* SKNORMNET_RESTRICT out) {
+#pragma omp simd
+    for (i64 k = 0; k < n; ++k) out[k] = x[2 * k] + x[2 * k + 1];
+}
+
+// add(i, sum over row i of body(index, i)). Sixteen sums to a row, which are added up for sixteen rows at once: the
+// horizontal sum of a short row would cost more than the row. `fixed` is the number of columns where it is known.
+template <i64 fixed, class T, class Body, class Add>
+inline void row_sums(i64 rows, i64 some_columns, const Body& body, const Add& add) {
+    constexpr i64 N = 16;
+    const i64 columns = fixed > 0 ? fixed : some_columns;
+    const i64 whole = columns - columns % N;
+    for (i64 first = 0; first < rows; first += N) {
+        const i64 n = smaller(N, rows - first);
+        T sums[N * N], half[N * N / 2], rest[N];
+        for (i64 i = 0; i < n; ++i) {
+            const i64 row = first + i, start = row * columns;
+            T lanes[N] = {}, tail = 0;
+            for (i64 j = start; j < start + whole; j += N) {
+#pragma omp simd
+                for (i64 t = 0; t < N; ++t) lanes[t] += body(j + t, row);
+            }
+#pragma omp simd
+            for (i64 t = 0; t < N; ++t) sums[i * N + t] = lanes[t];
+            for (i64 j = start + whole; j < start + columns; ++j) tail += body(j, row);
+            rest[i] = tail;
+        }
+        for (i64 i = n; i < N; ++i) {
+#pragma omp simd
+            for (i64 t = 0; t < N; ++t) sums[i * N + t] = 0;
+        }
+        add_neighbours<N * N / 2>(sums, half);
+        add_neighbours<N * N / 4>(half, sums);
+        add_neighbours<N * N / 8>(sums, half);
+        add_neighbours<N * N / 16>(half, sums);
+        for (i64 i = 0; i < n; ++i) add(first + i, sums[i] + rest[i]);
+    }
+}
+
+template <class T, class Body, class Add>
+inline void row_sums(i64 rows, i64 columns, const Body& body, const Add& add) {
+    if (columns == 16) return row_sums<16, T>(rows, columns, body, add);
+    if (columns == 32) return row_sums<32, T>(rows, columns, body, add);
+    row_sums<0, T>(rows, columns, body, add);
+}
+
+// Four rows a pass: the sums are read and written a quarter as often.
+template <class T, class Body> inline void column_sums_of(i64 rows, i64 columns, T* sums, const Body& body) {
+    i64 i = 0;
+    for (; i + 4 <= rows; i += 4) {
+        const i64 r0 = i * columns, r1 = r0 + columns, r2 = r1 + columns, r3 = r2 + columns;
+        for_columns(columns, [=](i64 j) {
+            const T a = body(r0 + j, j), b = body(r1 + j, j), c = body(r2 + j, j), d = body(r3 + j, j);
+            sums[j] += (a + b) + (c + d);
+        });
+    }
+    for (; i < rows; ++i) {
+        for_columns(columns, [=](i64 j) { sums[j] += body(i * columns + j, j); });
+    }
+}
+
+template <class T> inline T sum_of(const T* x, i64 n) {
+    T total = 0;
+    row_sums<0, T>(1, n, [=](i64 j, i64) { return x[j]; }, [&](i64, T sum) { total = sum; });
+    return total;
+}
+
+// sums[g] <- sum over group g of body(index, g)
 template <class T, class Body>
 SKNORMNET_FLATTEN void group_sums(const Groups& groups, i64 rows, i64 columns, T* sums, Body body) {
+    const i64* of_row = groups.of_row;
+    if (groups.by == sknormnet::BY_INPUT && of_row == nullptr) {
+        return row_sums<T>(rows, columns, body, [=](i64 i, T sum) { sums[i] = sum; });
+    }
     fill(sums, groups.n, T(0));
-    visit_groups(
-        groups, rows, columns,
-        [=](i64 start, i64 g) {
-            T sum = 0;
-#pragma omp simd reduction(+ : sum)
-            for (i64 j = start; j < start + columns; ++j) sum += body(j);
-            sums[g] += sum;
-        },
-        [=](i64 start, i64 g) {
+    if (groups.by == sknormnet::BY_INPUT) {
+        return row_sums<T>(
+            rows, columns, [=](i64 j, i64 i) { return body(j, of_row[i]); },
+            [=](i64 i, T sum) { sums[of_row[i]] += sum; });
+    }
+    if (groups.by == sknormnet::BY_OUTPUT) return column_sums_of(rows, columns, sums, body);
+    const i64 n = rows * columns;
+    if (groups.by == sknormnet::BY_WEIGHT) {
 #pragma omp simd
-            for (i64 j = 0; j < columns; ++j) sums[g + j] += body(start + j);
-        });
+        for (i64 j = 0; j < n; ++j) sums[j] = body(j, j);
+        return;
+    }
+    T sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (i64 j = 0; j < n; ++j) sum += body(j, i64(0));
+    sums[0] = sum;
 }
 
 // body(index, g) for every entry
+template <i64 fixed, class Body>
+inline void for_rows(const Groups& groups, i64 rows, i64 some_columns, const Body& body) {
+    const i64 columns = fixed > 0 ? fixed : some_columns;
+    for (i64 i = 0; i < rows; ++i) {
+        const i64 start = i * columns, g = groups.of_row == nullptr ? i : groups.of_row[i];
+        if (groups.by == sknormnet::BY_INPUT) {
+            for_columns(columns, [=](i64 j) { body(start + j, g); });
+        } else {
+            for_columns(columns, [=](i64 j) { body(start + j, j); });
+        }
+    }
+}
+
 template <class Body> SKNORMNET_FLATTEN void for_each_weight(const Groups& groups, i64 rows, i64 columns, Body body) {
-    visit_groups(
-        groups, rows, columns,
-        [=](i64 start, i64 g) {
+    if (groups.by == sknormnet::BY_INPUT || groups.by == sknormnet::BY_OUTPUT) {
+        if (columns == 16) return for_rows<16>(groups, rows, columns, body);
+        if (columns == 32) return for_rows<32>(groups, rows, columns, body);
+        return for_rows<0>(groups, rows, columns, body);
+    }
+    const bool single = groups.by == sknormnet::BY_WEIGHT;
 #pragma omp simd
-            for (i64 j = start; j < start + columns; ++j) body(j, g);
-        },
-        [=](i64 start, i64 g) {
-#pragma omp simd
-            for (i64 j = 0; j < columns; ++j) body(start + j, g + j);
-        });
+    for (i64 j = 0; j < rows * columns; ++j) body(j, single ? j : 0);
 }
 
 #include "shapes_impl.hpp"
@@ -61,22 +133,52 @@ template <class Body> SKNORMNET_FLATTEN void for_each_weight(const Groups& group
 
 // scratch has three entries for each group.
 template <class T> struct GroupOperations {
-    // Sum of shapes and inner terms, constraints left out.
+    static constexpr T small = sizeof(T) == 4 ? T(0x1p-80) : T(0x1p-560);
+
+    // Squares may overflow: then once more, with weights so much smaller. Squares that underflow are zeros.
+    static void norms(const T* w, i64 rows, i64 columns, const Groups& groups, T* sums) {
+        group_sums(groups, rows, columns, sums, [=](i64 j, i64) { return w[j] * w[j]; });
+        const bool finite = all_finite(sums, groups.n);
+        if (!finite) {
+            group_sums(groups, rows, columns, sums, [=](i64 j, i64) { return (small * w[j]) * (small * w[j]); });
+        }
+        const T back = finite ? T(1) : 1 / small;
+#pragma omp simd
+        for (i64 g = 0; g < groups.n; ++g) sums[g] = square_root(sums[g]) * back;
+    }
+
+    // body(g, strength times the inner factor of group g)
+    template <class Body> static void inner(const GroupPenalty& p, double strength, const Body& body) {
+        const double* factors = p.groups.inner_factors;
+        if (factors == nullptr) {
+#pragma omp simd
+            for (i64 g = 0; g < p.groups.n; ++g) body(g, static_cast<T>(strength));
+        } else {
+#pragma omp simd
+            for (i64 g = 0; g < p.groups.n; ++g) body(g, static_cast<T>(strength * factors[g]));
+        }
+    }
+
+    // Sum of shapes and of terms of single weights, constraints left out.
     static double cost(const T* w, i64 rows, i64 columns, const GroupPenalty& p, T* scratch) {
         const i64 n = p.groups.n;
         double total = 0;
         if (p.strength > 0 && p.shape != sknormnet::LIMIT) {
             norms(w, rows, columns, p.groups, scratch);
-            evaluate_shape<T>(p, sknormnet::SHAPE_VALUE, scratch, nullptr);
+            evaluate_shape<T>(p, sknormnet::SHAPE_VALUE, scratch);
             total = sum_in_chunks<T>(n, [=](i64 g) { return scratch[g]; });
         }
-        if (p.inner_l1 <= 0 && p.l2 <= 0) return total;
+        return total + inner_cost(w, rows, columns, p, scratch);
+    }
+
+    static double inner_cost(const T* w, i64 rows, i64 columns, const GroupPenalty& p, T* scratch) {
+        if (p.inner_l1 <= 0 && p.l2 <= 0) return 0;
         const double* factors = p.groups.inner_factors;
-        if (factors == nullptr) return total + penalty_value(w, rows * columns, Elementwise{p.inner_l1, p.l2});
+        if (factors == nullptr) return penalty_value(w, rows * columns, Elementwise{p.inner_l1, p.l2});
         const T l1 = static_cast<T>(p.inner_l1), half_l2 = static_cast<T>(0.5 * p.l2);
         group_sums(p.groups, rows, columns, scratch,
-                   [=](i64 j) { return l1 * absolute(w[j]) + half_l2 * w[j] * w[j]; });
-        return total + sum_in_chunks<T>(n, [=](i64 g) { return static_cast<T>(factors[g]) * scratch[g]; });
+                   [=](i64 j, i64) { return l1 * absolute(w[j]) + half_l2 * w[j] * w[j]; });
+        return sum_in_chunks<T>(p.groups.n, [=](i64 g) { return static_cast<T>(factors[g]) * scratch[g]; });
     }
 
     // The same with constraints: infinity outside.
@@ -84,40 +186,13 @@ template <class T> struct GroupOperations {
         double total = cost(w, rows, columns, p, scratch);
         if (p.shape == sknormnet::LIMIT) {
             norms(w, rows, columns, p.groups, scratch);
-            evaluate_shape<T>(p, sknormnet::SHAPE_VALUE, scratch, nullptr);
+            evaluate_shape<T>(p, sknormnet::SHAPE_VALUE, scratch);
             total += sum_in_chunks<T>(p.groups.n, [=](i64 g) { return scratch[g]; });
         }
         if (p.non_negative) {
             total += sum_in_chunks<T>(rows * columns, [=](i64 j) { return w[j] < 0 ? T(INFINITY) : w[j] - w[j]; });
         }
         return total;
-    }
-
-    // In place. The terms of single weights, the smaller groups, come first. With c = 1 + step*l2, the prox of
-    // rho + l2*t^2/2 is that of rho at (t / c, step / c); soft thresholds of all are as much smaller.
-    static void prox(T* w, i64 rows, i64 columns, const GroupPenalty& p, const T* steps, T* scratch) {
-        const i64 n = p.groups.n;
-        T *norm = scratch, *kept = scratch + n, *shorter = scratch + 2 * n;
-        if (p.inner_l1 > 0 || p.non_negative) {
-            inner(p, p.inner_l1, [=](i64 g, T l1) { kept[g] = steps[g] * l1; });
-            threshold(w, rows, columns, p, kept);
-        }
-        if (p.strength <= 0 && p.l2 <= 0 && p.shape != sknormnet::LIMIT) return;
-        norms(w, rows, columns, p.groups, norm);
-        inner(p, p.l2, [=](i64 g, T l2) {
-            const T c = 1 + steps[g] * l2;
-            kept[g] = norm[g] / c;
-            shorter[g] = steps[g] / c;
-        });
-        evaluate_shape<T>(p, sknormnet::SHAPE_PROX, kept, shorter);
-        const T of_zero = p.shape == sknormnet::LIMIT ? T(1) : T(0);  // or of squares that underflow
-#pragma omp simd
-        for (i64 g = 0; g < n; ++g) {
-            const T factor = kept[g] > 0 && norm[g] > 0 ? kept[g] / norm[g] : of_zero + (kept[g] - kept[g]);
-            // Not finite: NaN, which shows, where a threshold would hide it as 0.
-            norm[g] = norm[g] - norm[g] == 0 ? factor : norm[g] - norm[g];
-        }
-        for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) { w[j] = norm[g] == 0 ? T(0) : w[j] * norm[g]; });
     }
 
     static void subgradient(const T* w, T* out, i64 rows, i64 columns, const GroupPenalty& p, T* scratch) {
@@ -154,46 +229,12 @@ template <class T> struct GroupOperations {
     }
 
   private:
-    static void norms(const T* w, i64 rows, i64 columns, const Groups& groups, T* sums) {
-        // Squares may overflow: then once more, with weights so much smaller. Squares that underflow are zeros.
-        const T small = sizeof(T) == 4 ? T(0x1p-80) : T(0x1p-560);
-        group_sums(groups, rows, columns, sums, [=](i64 j) { return w[j] * w[j]; });
-        const bool finite = all_finite(sums, groups.n);
-        if (!finite) group_sums(groups, rows, columns, sums, [=](i64 j) { return (small * w[j]) * (small * w[j]); });
-        const T back = finite ? T(1) : 1 / small;
-#pragma omp simd
-        for (i64 g = 0; g < groups.n; ++g) sums[g] = square_root(sums[g]) * back;
-    }
-
-    // body(g, strength times the inner factor of group g)
-    template <class Body> static void inner(const GroupPenalty& p, double strength, const Body& body) {
-        const double* factors = p.groups.inner_factors;
-        if (factors == nullptr) {
-#pragma omp simd
-            for (i64 g = 0; g < p.groups.n; ++g) body(g, static_cast<T>(strength));
-        } else {
-#pragma omp simd
-            for (i64 g = 0; g < p.groups.n; ++g) body(g, static_cast<T>(strength * factors[g]));
-        }
-    }
-
-    static void threshold(T* w, i64 rows, i64 columns, const GroupPenalty& p, const T* thresholds) {
-        if (!p.non_negative) {
-            for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) { w[j] = soft_threshold(w[j], thresholds[g]); });
-            return;
-        }
-        for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) {
-            const T left = w[j] - thresholds[g];
-            w[j] = left <= 0 ? T(0) : left;
-        });
-    }
-
     // out[g] <- slope / norm, which times w is the group's gradient; 0 for a group of zeros, whose slope is in at_norm
     static void slopes(const T* w, i64 rows, i64 columns, const GroupPenalty& p, T* out, T* at_norm) {
         norms(w, rows, columns, p.groups, out);
         for (i64 g = 0; g < p.groups.n; ++g) at_norm[g] = out[g];
         if (p.strength > 0) {
-            evaluate_shape<T>(p, sknormnet::SHAPE_SLOPE, at_norm, nullptr);
+            evaluate_shape<T>(p, sknormnet::SHAPE_SLOPE, at_norm);
         } else {
             fill(at_norm, p.groups.n, T(0));
         }
@@ -211,7 +252,7 @@ template <class T> struct GroupOperations {
         const Limit<T> shape(p);
         T *norm = scratch, *along = scratch + n;
         norms(w, rows, columns, p.groups, norm);
-        group_sums(p.groups, rows, columns, along, [=](i64 j) { return out[j] * w[j]; });
+        group_sums(p.groups, rows, columns, along, [=](i64 j, i64) { return out[j] * w[j]; });
 #pragma omp simd
         for (i64 g = 0; g < n; ++g) {
             along[g] = shape.reached(norm[g]) && along[g] < 0 ? along[g] / norm[g] / norm[g] : T(0);
@@ -224,81 +265,15 @@ template <class T> struct GroupOperations {
                                    const T* at_zero) {
         const i64 n = p.groups.n;
         T *nonzeros = scratch, *norm = scratch + n;
-        group_sums(p.groups, rows, columns, nonzeros, [=](i64 j) { return w[j] == 0 ? T(0) : T(1); });
+        group_sums(p.groups, rows, columns, nonzeros, [=](i64 j, i64) { return w[j] == 0 ? T(0) : T(1); });
         norms(out, rows, columns, p.groups, norm);
 #pragma omp simd
         for (i64 g = 0; g < n; ++g) {
             const T left = norm[g] - at_zero[g];
-            norm[g] = nonzeros[g] > 0 ? T(1) : (left > 0 ? left / norm[g] : left - left);
+            norm[g] = nonzeros[g] > 0 ? T(1) : (left > 0 ? left / norm[g] : (left <= 0 ? T(0) : left));
         }
         for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) { out[j] *= norm[g]; });
     }
 };
 
-template <class T> constexpr sknormnet::GroupFunctions<T> make_group_functions() {
-    using Operations = GroupOperations<T>;
-    return {Operations::cost, Operations::value, Operations::prox, Operations::subgradient, Operations::residual};
-}
-
-// -------------------------------------------------------------------------------- steps without the penalty
-
-// z <- the point whose prox is the step's end, in place of the gradient; steps[g] <- the step of that prox.
-template <class T>
-void sgd_advance(const T* w, T* gradient, const T* state, i64 rows, i64 columns, const Groups& groups,
-                 const SgdStep& step, T* steps) {
-    const T rate = static_cast<T>(step.learning_rate), momentum = static_cast<T>(step.momentum);
-    fill(steps, groups.n, rate);
-    if (step.nesterov) {
-#pragma omp simd
-        for (i64 j = 0; j < rows * columns; ++j) gradient[j] = w[j] - rate * gradient[j];
-        return;
-    }
-#pragma omp simd
-    for (i64 j = 0; j < rows * columns; ++j) gradient[j] = w[j] + momentum * state[j] - rate * gradient[j];
-}
-
-// The end z of the step becomes the parameters, and the state what belongs to it.
-template <class T> void sgd_accept(T* w, const T* z, T* state, i64 n, const SgdStep& step) {
-    const T momentum = static_cast<T>(step.momentum);
-    if (step.nesterov) {
-#pragma omp simd
-        for (i64 j = 0; j < n; ++j) {
-            w[j] = z[j] + momentum * (z[j] - state[j]);
-            state[j] = z[j];
-        }
-        return;
-    }
-#pragma omp simd
-    for (i64 j = 0; j < n; ++j) {
-        state[j] = z[j] - w[j];
-        w[j] = z[j];
-    }
-}
-
-// The weights of a group share the mean of their second moments: then the prox in Adam's metric has its closed form.
-template <class T>
-void adam_advance(const T* w, T* gradient, T* first, T* second, i64 rows, i64 columns, const Groups& groups,
-                  const AdamStep& step, T* steps) {
-    const T rate = static_cast<T>(step.rate), metric = static_cast<T>(step.metric);
-    const T beta_1 = static_cast<T>(step.beta_1), beta_2 = static_cast<T>(step.beta_2);
-    const T rest_1 = static_cast<T>(1 - step.beta_1), rest_2 = static_cast<T>(1 - step.beta_2);
-    const T epsilon = static_cast<T>(step.epsilon);
-    group_sums(groups, rows, columns, steps, [=](i64 j) {
-        const T g = gradient[j];
-        const T v = beta_2 * second[j] + rest_2 * (g * g);
-        first[j] = beta_1 * first[j] + rest_1 * g;
-        second[j] = v;
-        return v;
-    });
-    const double columns_ = static_cast<double>(columns), rows_ = static_cast<double>(rows);
-    for (i64 g = 0; g < groups.n; ++g) {
-        const double size = groups.by == sknormnet::BY_WEIGHT   ? 1
-                            : groups.by == sknormnet::BY_OUTPUT ? rows_
-                            : groups.by == sknormnet::BY_MATRIX ? rows_ * columns_
-                            : groups.sizes == nullptr           ? columns_
-                                                                : columns_ * groups.sizes[g];
-        steps[g] = 1 / (square_root(steps[g] / static_cast<T>(size)) + epsilon);
-    }
-    for_each_weight(groups, rows, columns, [=](i64 j, i64 g) { gradient[j] = w[j] - rate * first[j] * steps[g]; });
-    for (i64 g = 0; g < groups.n; ++g) steps[g] *= metric;
-}
+#include "group_steps_impl.hpp"

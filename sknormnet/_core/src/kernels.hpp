@@ -114,6 +114,12 @@ template <class T> struct GroupFunctions {
     void (*subgradient)(const T* w, T* out, i64 rows, i64 columns, const GroupPenalty& penalty, T* scratch);
     void (*residual)(const T* w, const T* gradient, T* out, i64 rows, i64 columns, const GroupPenalty& penalty,
                      T* scratch);
+    // A step with the prox inside, which overwrites the gradient. They return the cost of w as it is then, or for
+    // Nesterov's step of x, which is the state.
+    double (*sgd)(T* w, T* gradient, T* state, i64 rows, i64 columns, const GroupPenalty& penalty, const SgdStep& step,
+                  T* steps, T* scratch);
+    double (*adam)(T* w, T* gradient, T* first, T* second, i64 rows, i64 columns, const GroupPenalty& penalty,
+                   const AdamStep& step, T* steps, T* scratch);
 };
 
 template <class T> struct KernelTable {
@@ -139,8 +145,8 @@ template <class T> struct KernelTable {
     double (*adam)(T* w, const T* gradient, T* first, T* second, i64 n, const AdamStep& step,
                    const Elementwise& penalty);
 
-    // The same step in three parts, for penalties of groups: z in place of the gradient with the steps of its prox, the
-    // prox, and z accepted.
+    // The same step in three parts, for penalties that are no shape of norms: z in place of the gradient with the steps
+    // of its prox, the prox, and z accepted.
     void (*sgd_advance)(const T* w, T* gradient, const T* state, i64 rows, i64 columns, const Groups& groups,
                         const SgdStep& step, T* steps);
     void (*sgd_accept)(T* w, const T* z, T* state, i64 n, const SgdStep& step);

@@ -185,11 +185,8 @@ template <class T> void column_sums(const T* SKNORMNET_RESTRICT delta, T* SKNORM
 
 // ------------------------------------------------------------------------------------------ penalties, rules
 
-template <class T> inline T soft_threshold(T v, T threshold) {
-    const T magnitude = absolute(v) - threshold;
-    const T shrunk = magnitude > 0 ? magnitude : T(0);
-    // Written so that NaN stays NaN.
-    return v < 0 ? T(0) - shrunk : (v >= 0 ? shrunk : v);  // never -0
+template <class T> inline T soft_threshold(T v, T threshold) {  // never -0, and NaN stays NaN
+    return v - clamp(v, -threshold, threshold);
 }
 
 template <class T> bool all_finite(const T* w, i64 n) {
@@ -277,25 +274,36 @@ double sgd(T* SKNORMNET_RESTRICT w, const T* SKNORMNET_RESTRICT gradient, T* SKN
     });
 }
 
+template <class T> struct Moments {
+    T* SKNORMNET_RESTRICT first;
+    T* SKNORMNET_RESTRICT second;
+    T beta_1, rest_1, beta_2, rest_2, epsilon;
+    Moments(T* first_, T* second_, const AdamStep& step)
+        : first(first_), second(second_), beta_1(static_cast<T>(step.beta_1)), rest_1(static_cast<T>(1 - step.beta_1)),
+          beta_2(static_cast<T>(step.beta_2)), rest_2(static_cast<T>(1 - step.beta_2)),
+          epsilon(static_cast<T>(step.epsilon)) {}
+    T update(i64 j, T g) const {  // the second one
+        const T v = beta_2 * second[j] + rest_2 * (g * g);
+        first[j] = beta_1 * first[j] + rest_1 * g;
+        second[j] = v;
+        return v;
+    }
+    T metric(T v) const { return square_root(v) + epsilon; }
+};
+
 template <class T>
 double adam(T* SKNORMNET_RESTRICT w, const T* SKNORMNET_RESTRICT gradient, T* SKNORMNET_RESTRICT first,
             T* SKNORMNET_RESTRICT second, i64 n, const AdamStep& step, const Elementwise& penalty) {
+    const Moments<T> moments(first, second, step);
     const T rate = static_cast<T>(step.rate), metric = static_cast<T>(step.metric);
-    const T beta_1 = static_cast<T>(step.beta_1), beta_2 = static_cast<T>(step.beta_2);
-    const T rest_1 = static_cast<T>(1 - step.beta_1), rest_2 = static_cast<T>(1 - step.beta_2);
-    const T epsilon = static_cast<T>(step.epsilon);
     const T l1 = static_cast<T>(penalty.l1), l2 = static_cast<T>(penalty.l2);
     const auto cost = [=](T t) { return l1 * absolute(t) + T(0.5) * l2 * t * t; };
     const T decay = static_cast<T>(step.learning_rate * penalty.decay);
     if (penalty.smooth) {
         return sum_in_chunks<T>(n, [=](i64 j) {
             const T before = w[j];
-            const T g = gradient[j] + l2 * before;
-            const T m = beta_1 * first[j] + rest_1 * g;
-            const T v = beta_2 * second[j] + rest_2 * (g * g);
-            first[j] = m;
-            second[j] = v;
-            w[j] = before - rate * m / (square_root(v) + epsilon) - decay * before;
+            const T d = moments.metric(moments.update(j, gradient[j] + l2 * before));
+            w[j] = before - rate * first[j] / d - decay * before;
             return cost(before);
         });
     }
@@ -303,13 +311,8 @@ double adam(T* SKNORMNET_RESTRICT w, const T* SKNORMNET_RESTRICT gradient, T* SK
     const T threshold = metric * l1, growth = metric * l2, lowest = lowest_of<T>(penalty);
     return sum_in_chunks<T>(n, [=](i64 j) {
         const T before = w[j];
-        const T g = gradient[j];
-        const T m = beta_1 * first[j] + rest_1 * g;
-        const T v = beta_2 * second[j] + rest_2 * (g * g);
-        first[j] = m;
-        second[j] = v;
-        const T d = square_root(v) + epsilon;
-        w[j] = at_least(lowest, soft_threshold(before * d - rate * m, threshold) / (d + growth));
+        const T d = moments.metric(moments.update(j, gradient[j]));
+        w[j] = at_least(lowest, soft_threshold(before * d - rate * first[j], threshold) / (d + growth));
         return cost(before);
     });
 }

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "blas.hpp"
@@ -206,6 +207,7 @@ template <class T> class Network final : public NetworkBase {
         Rule<T> rule(plan.rule, static_cast<T*>(plan.first), static_cast<T*>(plan.second), plan.steps_done, table_);
         Clock clock(poll, operations_per_row() * plan.batch_size);
         const i64 n_batches = (plan.n + plan.batch_size - 1) / plan.batch_size;
+        group_costs_.assign(n_layers_, std::numeric_limits<double>::quiet_NaN());
         double penalty = 0;
         double norm = network_norm ? norm_of_network(rule.model(theta), penalties) : 0;
         *result = EpochResult();
@@ -460,7 +462,7 @@ template <class T> class Network final : public NetworkBase {
         double cost = 0;
         if (penalty.kind == OF_GROUPS) {
             cost = rule.update_groups(theta, gradient, offset, penalty.rows, columns, penalty.groups,
-                                      group_steps_.data(), group_scratch_.data());
+                                      group_steps_.data(), group_scratch_.data(), &group_costs_[l]);
         } else if (penalty.kind == OF_MATRIX) {
             cost = rule.update_matrix(theta, gradient, offset, penalty.rows, columns, penalty.matrix);
         } else if (penalty.kind == OF_NETWORK) {
@@ -543,6 +545,7 @@ template <class T> class Network final : public NetworkBase {
     Buffer<T> group_steps_, group_scratch_, ends_;
     std::vector<double> network_steps_, network_norms_;
     Buffer<T> input_norms_, norms_, delta_norms_;  // squared, of rows
+    std::vector<double> group_costs_;  // of each layer before its next step; NaN: not known
     i64 gathered_rows_ = 0, reserved_groups_ = 0;
     bool has_transposed_ = false, input_norms_known_ = false;
     const T* input_ = nullptr;

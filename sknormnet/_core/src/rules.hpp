@@ -42,29 +42,22 @@ template <class T> class Rule {
         return table_->adam(theta + offset, gradient, first_ + offset, second_ + offset, n, adam_, penalty);
     }
 
-    // For penalties of groups of a matrix: the step without the penalty, which overwrites the gradient, then the prox.
-    // Returned is the penalty before the step without its constraints, which Nesterov's look-ahead need not keep.
+    // For penalties of groups of a matrix; the gradient is overwritten. `cost` is the penalty, its constraints left out,
+    // before the step and then after it: the norms are known there, which would have to be computed afresh for w. NaN:
+    // not known yet. Returned is that before the step. In Nesterov's form it is that of x, the model, not of w.
     double update_groups(T* theta, T* gradient, i64 offset, i64 rows, i64 columns, const GroupPenalty& penalty,
-                         T* steps, T* scratch) const {
+                         T* steps, T* scratch, double* cost) const {
         const GroupFunctions<T>& functions = table_->groups;
-        T* w = theta + offset;
-        const double cost = functions.cost(w, rows, columns, penalty, scratch);
-        if (p_.kind == SGD) {
-            table_->sgd_advance(w, gradient, first_ + offset, rows, columns, penalty.groups, sgd_, steps);
-            functions.prox(gradient, rows, columns, penalty, steps, scratch);
-            table_->sgd_accept(w, gradient, first_ + offset, rows * columns, sgd_);
-        } else {
-            table_->adam_advance(w, gradient, first_ + offset, second_ + offset, rows, columns, penalty.groups, adam_,
-                                 steps);
-            // Where gradients vanish, the second moments do, and the steps grow without bound.
-            if (std::isfinite(penalty.longest_step)) {
-                const T longest = static_cast<T>(penalty.longest_step);
-                for (i64 g = 0; g < penalty.groups.n; ++g) steps[g] = std::min(steps[g], longest);
-            }
-            functions.prox(gradient, rows, columns, penalty, steps, scratch);
-            std::copy_n(gradient, rows * columns, w);
+        T *w = theta + offset, *first = first_ + offset;
+        double before = *cost;
+        if (std::isnan(before)) {
+            const bool looks_ahead = p_.kind == SGD && p_.nesterov;
+            before = functions.cost(looks_ahead ? first : w, rows, columns, penalty, scratch);
         }
-        return cost;
+        *cost = p_.kind == SGD
+                    ? functions.sgd(w, gradient, first, rows, columns, penalty, sgd_, steps, scratch)
+                    : functions.adam(w, gradient, first, second_ + offset, rows, columns, penalty, adam_, steps, scratch);
+        return before;
     }
 
     // For penalties of a matrix that are written in Python: all weights share one step of the prox.

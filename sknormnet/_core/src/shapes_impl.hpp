@@ -6,6 +6,7 @@ using sknormnet::GroupPenalty;
 // rho(t) at strength s, its slope, and prox(t, step), the global minimiser of (u - t)^2/2 + step*rho(u) over u >= 0.
 // Comparisons are written so that NaN stays NaN.
 template <class T> struct Linear {
+    static constexpr int OF_ZERO = 0;  // what the prox leaves of a group whose squares underflow
     explicit Linear(const GroupPenalty&) {}
     T value(T t, T s) const { return s * t; }
     T slope(T, T s) const { return s; }
@@ -23,44 +24,47 @@ template <class T, class Shape> inline T cheaper(const Shape& shape, T a, T b, T
 }
 
 template <class T> struct MinimaxConcave {
-    T gamma;
-    explicit MinimaxConcave(const GroupPenalty& p) : gamma(static_cast<T>(p.gamma)) {}
+    static constexpr int OF_ZERO = 0;
+    T gamma, bend;  // bend: how fast the slope falls
+    explicit MinimaxConcave(const GroupPenalty& p)
+        : gamma(static_cast<T>(p.gamma)), bend(static_cast<T>(1 / p.gamma)) {}
     T value(T t, T s) const {
         const T knee = gamma * s;
         const T u = t > knee ? knee : t;
-        return s * u - u * u / (2 * gamma);
+        return u * (s - T(0.5) * bend * u);
     }
     T slope(T t, T s) const {
-        const T slope = s - t / gamma;
+        const T slope = s - bend * t;
         return slope < 0 ? T(0) : slope;
     }
     T prox(T t, T step, T s) const {
         const T knee = gamma * s;
-        const T curvature = 1 - step / gamma;
+        const T curvature = 1 - step * bend;
         const T inner = curvature > 0 ? clamp((t - step * s) / curvature, T(0), knee) : T(0);
         return cheaper(*this, inner, t < knee ? knee : t, t, step, s);
     }
 };
 
 template <class T> struct SmoothlyClipped {
-    T gamma;
-    explicit SmoothlyClipped(const GroupPenalty& p) : gamma(static_cast<T>(p.gamma)) {}
+    static constexpr int OF_ZERO = 0;
+    T gamma, bend;
+    explicit SmoothlyClipped(const GroupPenalty& p)
+        : gamma(static_cast<T>(p.gamma)), bend(static_cast<T>(1 / (p.gamma - 1))) {}
     T value(T t, T s) const {
         const T knee = gamma * s;
         const T u = t > knee ? knee : t;
-        const T bent = (2 * knee * u - u * u - s * s) / (2 * (gamma - 1));
+        const T bent = T(0.5) * bend * (2 * knee * u - u * u - s * s);
         return u < s ? s * u : bent;
     }
     T slope(T t, T s) const {
-        const T bent = (gamma * s - t) / (gamma - 1);
+        const T bent = bend * (gamma * s - t);
         return t < s ? s : (bent < 0 ? T(0) : bent);
     }
     T prox(T t, T step, T s) const {
         const T knee = gamma * s;
         const T soft = clamp(t - step * s, T(0), s);
-        const T curvature = 1 - step / (gamma - 1);
-        const T middle =
-            curvature > 0 ? clamp((t - step * knee / (gamma - 1)) / curvature, s, knee) : s;
+        const T curvature = 1 - step * bend;
+        const T middle = curvature > 0 ? clamp((t - step * bend * knee) / curvature, s, knee) : s;
         return cheaper(*this, cheaper(*this, soft, middle, t, step, s), t < knee ? knee : t, t, step, s);
     }
 };
@@ -68,6 +72,7 @@ template <class T> struct SmoothlyClipped {
 // A constraint, t <= limit, at any strength. Rounding may leave a projected group slightly outside, so that "at the
 // limit" is a question of half the digits.
 template <class T> struct Limit {
+    static constexpr int OF_ZERO = 1;
     T limit;
     explicit Limit(const GroupPenalty& p) : limit(static_cast<T>(p.limit)) {}
     static constexpr T rounding = sizeof(T) == 4 ? T(0x1p-17) : T(0x1p-46);  // of a norm after its projection
@@ -78,47 +83,52 @@ template <class T> struct Limit {
     bool reached(T t) const { return t >= limit * (1 - tolerance); }
 };
 
-// values[g] <- what is requested of the shape, from the norm that was there
-template <class T, class Shape>
-SKNORMNET_FLATTEN void evaluate(const Shape& shape, int request, T* values, const T* steps, i64 n, double strength,
-                                const double* factors) {
-    const auto for_each_group = [=](const auto& body) {
-        const T same = static_cast<T>(strength);
-        if (factors == nullptr) {
+// body(shape) with the shape of a penalty that is not custom.
+template <class T, class Body> inline auto with_shape(const GroupPenalty& p, const Body& body) {
+    switch (p.shape) {
+        case sknormnet::MINIMAX_CONCAVE: return body(MinimaxConcave<T>(p));
+        case sknormnet::SMOOTHLY_CLIPPED: return body(SmoothlyClipped<T>(p));
+        case sknormnet::LIMIT: return body(Limit<T>(p));
+        default: return body(Linear<T>(p));
+    }
+}
+
+// body(strength), a function of the group.
+template <class T, class Body> inline auto with_strength(const GroupPenalty& p, const Body& body) {
+    const double strength = p.strength, *factors = p.groups.factors;
+    const T same = static_cast<T>(strength);
+    if (factors == nullptr) return body([=](i64) { return same; });
+    return body([=](i64 g) { return static_cast<T>(strength * factors[g]); });
+}
+
+// values[g] <- rho or its slope at the norm that was there
+template <class T, class Shape, class Strength>
+SKNORMNET_FLATTEN void evaluate(const Shape& shape, bool slope, T* values, i64 n, const Strength& strength) {
+    if (slope) {
 #pragma omp simd
-            for (i64 g = 0; g < n; ++g) values[g] = body(g, same);
-        } else {
+        for (i64 g = 0; g < n; ++g) values[g] = shape.slope(values[g], strength(g));
+    } else {
 #pragma omp simd
-            for (i64 g = 0; g < n; ++g) values[g] = body(g, static_cast<T>(strength * factors[g]));
-        }
-    };
-    switch (request) {
-        case sknormnet::SHAPE_VALUE: for_each_group([=](i64 g, T s) { return shape.value(values[g], s); }); break;
-        case sknormnet::SHAPE_SLOPE: for_each_group([=](i64 g, T s) { return shape.slope(values[g], s); }); break;
-        default: for_each_group([=](i64 g, T s) { return shape.prox(values[g], steps[g], s); });
+        for (i64 g = 0; g < n; ++g) values[g] = shape.value(values[g], strength(g));
     }
 }
 
 inline void* custom_function(const GroupPenalty& p, float) { return p.float_function; }
 inline void* custom_function(const GroupPenalty& p, double) { return p.double_function; }
 
-// The same for the shape of a penalty; steps count for the prox only.
-template <class T> void evaluate_shape(const GroupPenalty& p, int request, T* values, const T* steps) {
+template <class T> void evaluate_custom(const GroupPenalty& p, int request, T* values, const T* steps) {
+    const auto function = reinterpret_cast<sknormnet::ShapeFunction<T>>(custom_function(p, T(0)));
     const i64 n = p.groups.n;
-    const double* factors = p.groups.factors;
-    switch (p.shape) {
-        case sknormnet::LINEAR: evaluate(Linear<T>(p), request, values, steps, n, p.strength, factors); break;
-        case sknormnet::MINIMAX_CONCAVE:
-            evaluate(MinimaxConcave<T>(p), request, values, steps, n, p.strength, factors);
-            break;
-        case sknormnet::SMOOTHLY_CLIPPED:
-            evaluate(SmoothlyClipped<T>(p), request, values, steps, n, p.strength, factors);
-            break;
-        case sknormnet::LIMIT: evaluate(Limit<T>(p), request, values, steps, n, p.strength, factors); break;
-        default:
-            const auto function = reinterpret_cast<sknormnet::ShapeFunction<T>>(custom_function(p, T(0)));
-            if (function == nullptr || !function(p.context, request, values, steps, n, p.strength, factors)) {
-                fill(values, n, T(NAN));
-            }
+    if (function == nullptr || !function(p.context, request, values, steps, n, p.strength, p.groups.factors)) {
+        fill(values, n, T(NAN));
     }
+}
+
+template <class T> void evaluate_shape(const GroupPenalty& p, int request, T* values) {
+    if (p.shape == sknormnet::CUSTOM) return evaluate_custom<T>(p, request, values, nullptr);
+    with_shape<T>(p, [&](const auto& shape) {
+        with_strength<T>(p, [&](const auto& strength) {
+            evaluate(shape, request == sknormnet::SHAPE_SLOPE, values, p.groups.n, strength);
+        });
+    });
 }

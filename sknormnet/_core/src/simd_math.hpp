@@ -62,7 +62,8 @@ template <class T> inline T from_bits(typename Format<T>::UnsignedBits bits) {
 inline float square_root(float x) { return sqrtf(x); }
 inline double square_root(double x) { return sqrt(x); }
 
-template <class T> inline T absolute(T x) { return x < 0 ? -x : x; }
+inline float absolute(float x) { return fabsf(x); }
+inline double absolute(double x) { return fabs(x); }
 
 template <class T> inline T clamp(T x, T low, T high) {  // NaN stays NaN
     x = x < low ? low : x;
