@@ -72,8 +72,8 @@ template <class T> inline T factor_of(T kept, T norm, T of_zero) {
     return norm - norm == 0 ? factor : norm - norm;
 }
 
-// values[g] <- the shape at the prox, from the sum of squares of group g, which `factors` hold and which are overwritten
-// by what is left of the group. With c = 1 + step*l2, the prox of rho + l2*t^2/2 is that of rho at (t / c, step / c);
+// values[g] <- the shape at the prox, from the sum of squares of group g, which `factors` hold: overwritten by what is
+// left of the group. With c = 1 + step*l2, the prox of rho + l2*t^2/2 is that of rho at (t / c, step / c);
 // shrink(g, step) is 1 / c. Where a norm is not finite, neither is its value.
 template <class T, class Shape, class Strength, class Shrink>
 SKNORMNET_FLATTEN void shrink_groups(const Shape& shape, i64 n, const T* steps, T* factors, T* values, T back,
@@ -131,8 +131,8 @@ template <class T> double shrink_by_penalty(const GroupPenalty& p, const T* step
     return sum_of(values, p.groups.n);
 }
 
-// From `point` to `accept`, through z, which may be the gradient. What thresholds single weights, the smaller groups, comes
-// first. The last third of scratch holds the inverse metric. Returned is the sum of shapes at the end of the step.
+// From `point` to `accept`, through z, which may be the gradient. What thresholds single weights, the smaller groups,
+// comes first. The last third of scratch holds the inverse metric. Returned is the sum of shapes at the end of the step.
 template <class T, class Rule>
 double take_step(const Rule& rule, T* z, i64 rows, i64 columns, const GroupPenalty& p, const T* steps, T* scratch) {
     const i64 n = p.groups.n;

@@ -85,7 +85,7 @@ SKNORMNET_FLATTEN void group_sums(const Groups& groups, i64 rows, i64 columns, T
     }
     fill(sums, groups.n, T(0));
     if (groups.by == sknormnet::BY_INPUT) {
-        return row_sums<T>(
+        return row_sums<0, T>(
             rows, columns, [=](i64 j, i64 i) { return body(j, of_row[i]); },
             [=](i64 i, T sum) { sums[of_row[i]] += sum; });
     }

@@ -54,9 +54,12 @@ template <class T> class Rule {
             const bool looks_ahead = p_.kind == SGD && p_.nesterov;
             before = functions.cost(looks_ahead ? first : w, rows, columns, penalty, scratch);
         }
-        *cost = p_.kind == SGD
-                    ? functions.sgd(w, gradient, first, rows, columns, penalty, sgd_, steps, scratch)
-                    : functions.adam(w, gradient, first, second_ + offset, rows, columns, penalty, adam_, steps, scratch);
+        if (p_.kind == SGD) {
+            *cost = functions.sgd(w, gradient, first, rows, columns, penalty, sgd_, steps, scratch);
+        } else {
+            T* second = second_ + offset;
+            *cost = functions.adam(w, gradient, first, second, rows, columns, penalty, adam_, steps, scratch);
+        }
         return before;
     }
 
