@@ -91,8 +91,8 @@ class Sum(Penalty):
             raise TypeError(
                 f"Sum takes a sequence of penalties, such as (L1(), GroupLasso('output')); got {self.penalties!r}"
             )
-        weights = [1.0] * len(penalties) if self.weights is None else list(self.weights)
-        if len(weights) != len(penalties) or not all(_is_factor(weight) for weight in weights):
+        weights = [1.0] * len(penalties) if self.weights is None else self.weights
+        if np.ndim(weights) != 1 or len(weights) != len(penalties) or not all(map(_is_factor, weights)):
             raise ValueError(
                 f"weights of Sum must be {len(penalties)} finite numbers >= 0, one for each penalty; got "
                 f"{self.weights!r}"
@@ -158,8 +158,10 @@ class _Combination:
             if not a.nests_in(b):
                 raise _cannot_combine(p, q, "their groups overlap; one kind of groups must lie within the other")
         for p, a, _ in self.groups[:-1]:
+            q, b, _ = self.groups[-1]
             if a.shape == "limit":
-                raise _cannot_combine(p, self.groups[-1][0], "a constraint must be that of the largest groups")
+                remedy = "only one MaxNorm" if b.shape == "limit" else "a constraint must be that of the largest groups"
+                raise _cannot_combine(p, q, remedy)
 
     @property
     def smooth(self) -> bool:

@@ -6,8 +6,10 @@ from sklearn.utils.estimator_checks import (
     check_param_validation,
     parametrize_with_checks,
 )
+from user_penalties import LogSum, SmoothL1
 
 from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor
+from sknormnet.penalties import L1, GroupLasso, L2Norm, MaxNorm, NonNegative, NuclearNorm, Sum
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -29,6 +31,15 @@ VARIANTS = [
     for solver in SOLVERS.values()
     for penalty in PENALTIES
 ]
+FURTHER = [
+    NormRegMLPClassifier(penalty=MaxNorm(5.0), **SOLVERS["adam"]),
+    NormRegMLPClassifier(penalty=Sum((L1(), GroupLasso("output"), L2Norm())), alpha=1e-3, **SOLVERS["fista"]),
+    NormRegMLPClassifier(penalty=LogSum(by="output"), alpha=1e-3, **SOLVERS["sgd"]),
+    NormRegMLPRegressor(penalty=NonNegative(), **SOLVERS["fista"]),
+    NormRegMLPRegressor(penalty=NuclearNorm(), alpha=1e-3, **SOLVERS["adam"]),
+    NormRegMLPRegressor(penalty=L2Norm("network"), alpha=1e-3, **SOLVERS["sgd"]),
+    NormRegMLPRegressor(penalty=SmoothL1(), alpha=1e-3, **SOLVERS["lbfgs"]),
+]
 
 
 @parametrize_with_checks(DEFAULTS)
@@ -38,6 +49,11 @@ def test_at_defaults(estimator, check):
 
 @parametrize_with_checks(VARIANTS)
 def test_every_solver_with_every_penalty(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks(FURTHER)
+def test_constraints_sums_and_own_penalties(estimator, check):
     check(estimator)
 
 
