@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknormnet._core.penalties import GroupKernel
+from sknormnet._core.penalties import ElementwiseKernel, GroupKernel
 from sknormnet.parameters import check_number
 from sknormnet.penalties.base import CompiledPenalty
 
@@ -103,9 +103,11 @@ class SparseGroupLasso(OfGroups):
         self.by = by
         self.groups = groups
 
-    def kernel(self) -> GroupKernel:
+    def kernel(self) -> GroupKernel | ElementwiseKernel:
         check_number(self, "l1_ratio", "in [0, 1]", lambda ratio: 0 <= ratio <= 1)
         groups = self._checked_groups()
+        if self.l1_ratio == 1:  # single weights, which lbfgs takes too
+            return ElementwiseKernel(l1=1.0)
         return GroupKernel("linear", self.by, outer=1.0 - self.l1_ratio, inner=float(self.l1_ratio), groups=groups)
 
 

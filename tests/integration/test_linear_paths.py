@@ -20,7 +20,6 @@ L1_RATIO = 0.7
 N_ALPHAS = 20
 SURE = 1e-6  # a weight, or the room below the threshold, that is not a matter of where two solvers stopped
 EXACT = dict(tol=1e-10, max_iter=20_000, max_fun=100_000)
-needs_sum = pytest.mark.skipif(not hasattr(penalties, "Sum"), reason="no sum of penalties on one layer")
 
 
 def regression_data(n_targets):
@@ -131,8 +130,7 @@ CASES = {
 def each(*solvers):
     """Every case with every solver that takes its penalty."""
     pairs = [(name, solver) for name, case in CASES.items() for solver in solvers if case.lbfgs or solver != "lbfgs"]
-    marked = [pytest.param(*pair, marks=needs_sum if pair[0] == "MultiTaskElasticNet" else ()) for pair in pairs]
-    return pytest.mark.parametrize("name, solver", marked)
+    return pytest.mark.parametrize("name, solver", pairs)
 
 
 @cache
