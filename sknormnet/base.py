@@ -4,19 +4,21 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
+from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sknormnet import validation
 from sknormnet._core.blas_threads import single_thread
-from sknormnet._core.network import Network, RowOrder
+from sknormnet._core.network import Network
 from sknormnet.activations import POSITIVELY_HOMOGENEOUS
+from sknormnet.held_out import HeldOut, make_scored_validator, make_validator, split_rows, unnamed_copy
 from sknormnet.initializers import glorot_uniform
 from sknormnet.losses import Loss
 from sknormnet.objective import Objective
@@ -34,6 +36,8 @@ class Target:
     ----------
     y : ndarray of shape (n, n_targets)
         In the dtype of the arithmetic.
+    given : ndarray
+        As it was before.
     n_classes : int or None
         Where the target is one column of class numbers.
     stratify : ndarray or None
@@ -41,6 +45,7 @@ class Target:
     """
 
     y: np.ndarray
+    given: np.ndarray
     n_classes: int | None = None
     stratify: np.ndarray | None = None
 
@@ -89,6 +94,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         nesterovs_momentum,
         early_stopping,
         validation_fraction,
+        validation_scoring,
         beta_1,
         beta_2,
         epsilon,
@@ -120,6 +126,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         self.nesterovs_momentum = nesterovs_momentum
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.validation_scoring = validation_scoring
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
@@ -135,6 +142,10 @@ class BaseNormRegMLP(BaseEstimator, ABC):
     ) -> Target:
         """Encode y; sets classes_ where there are any."""
 
+    def _row_weights(self, y: np.ndarray, *, incremental: bool, of_validation: bool) -> np.ndarray | None:
+        """Factors of the sample weights that follow from y, of validation data as the training data have set them."""
+        return None
+
     @abstractmethod
     def _validation_score(self, loss: Loss, y: np.ndarray, raw: np.ndarray, sample_weight: np.ndarray | None) -> float:
         """Score of raw predictions on encoded targets, higher is better."""
@@ -145,21 +156,23 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         validation.check_not_a_loss(self.hidden_layer_sizes)
         super()._validate_params()
 
-    def _fit(self, X, y, sample_weight=None, *, incremental=False, classes=None):
+    def _fit(self, X, y, sample_weight=None, given=(None, None, None), *, incremental=False, classes=None):
+        """given: X_val, y_val and sample_weight_val."""
         if incremental:
             self._validate_params()  # which scikit-learn's wrapper leaves out once the estimator is fitted
-        if incremental and self.early_stopping:
+        validation.check_given_together(*given)
+        if incremental and self.early_stopping and given[0] is None:
             raise ValueError(
-                "partial_fit does not support early_stopping=True: a call sees one part of the data. Set "
-                "early_stopping=False and watch a score between the calls"
+                "partial_fit sees one part of the data and holds nothing out of it: with early_stopping=True give "
+                "X_val and y_val, or set early_stopping=False and watch a score between the calls"
             )
         with validation.unchanged_on_failure(self), single_thread:
-            result = self._fit_unguarded(X, y, sample_weight, incremental, classes)
+            result = self._fit_unguarded(X, y, sample_weight, given, incremental, classes)
         if result.warning is not None:
             warnings.warn(result.warning, ConvergenceWarning, stacklevel=4)
         return self
 
-    def _fit_unguarded(self, X, y, sample_weight, incremental, classes) -> FitResult:
+    def _fit_unguarded(self, X, y, sample_weight, given, incremental, classes) -> FitResult:
         hidden = validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
         loss = validation.resolve_loss(self.loss, self.task)
         going_on = hasattr(self, "coefs_") and (incremental or self.warm_start)
@@ -176,13 +189,20 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         theta = self._initial_theta(plan, X.dtype, rng, going_on)
         weight = self._normalized_weight(sample_weight, X.dtype, state, incremental)
         before_split = state.get("before_split") or _save_rng(rng)
-        train, held_out = self._split(X.shape[0], target, _restore_rng(state["before_split"]) if state else rng)
+        train = held_out = None
+        if given[0] is not None:
+            held_out = self._check_validation_data(given, loss, X.dtype)
+        elif self.early_stopping:
+            split_rng = _restore_rng(state["before_split"]) if state else rng
+            train, rows = split_rows(X.shape[0], target.stratify, self.validation_fraction, split_rng)
+            held_out = HeldOut(X, target.y, target.given, weight, rows)
         objective = Objective(plan, self.activation, loss, X, target.y, weight, train)
         objective.project(theta)
         monitor = Monitor(
             tol=self.tol,
             patience=self.n_iter_no_change,
-            validate=None if held_out is None else self._validator(plan, loss, X, target.y, weight, held_out),
+            validate=None if held_out is None else self._validator(held_out, plan, loss),
+            stops_on_validation=bool(self.early_stopping),
             verbose=bool(self.verbose),
         )
         optimizer = state.get("optimizer") if state.get("solver") == self.solver else None
@@ -192,9 +212,8 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         result = solver.minimize(objective, theta, monitor=monitor, rng=rng)
         if held_out is not None and monitor.best_theta is not None:
             result.theta = monitor.best_theta
+        self._set_network(plan, *plan.split(result.theta), fitted_loss, n_targets)
         self._store(result, objective, monitor, going_on)
-        self._fitted_loss, self._n_targets = fitted_loss, n_targets
-        self.out_activation_ = loss.link(n_targets, n_raw).name
         if (self.warm_start or incremental) and result.state:
             mean = state.get("mean_weight")
             if mean is None:
@@ -212,7 +231,17 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         return result
 
     def _check_data(
-        self, X, y, sample_weight, loss: Loss, dtype, *, going_on: bool, incremental: bool = False, classes: Any = None
+        self,
+        X,
+        y,
+        sample_weight,
+        loss: Loss,
+        dtype,
+        *,
+        going_on: bool,
+        incremental: bool = False,
+        classes: Any = None,
+        of_validation: bool = False,
     ) -> tuple[Any, Target, np.ndarray | None]:
         """X as the core reads it, the encoded target and raw sample weights, without the rows of weight zero."""
         X, y, sample_weight = validation.check_training_data(
@@ -223,10 +252,21 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             dtype=dtype,
             numeric_target=self.task == "regression",
             reset=not going_on,
+            row_weights=partial(self._row_weights, incremental=incremental, of_validation=of_validation),
         )
         target = self._encode_target(y, X.dtype, going_on=going_on, incremental=incremental, classes=classes)
         loss.check_target(target.y)
         return X, target, sample_weight
+
+    def _check_validation_data(self, given, loss: Loss, dtype) -> HeldOut:
+        try:
+            X_val, y_val, sample_weight_val = given
+            X, target, weight = self._check_data(
+                X_val, y_val, sample_weight_val, loss, dtype, going_on=True, of_validation=True
+            )
+        except ValueError as error:
+            raise ValueError(f"validation data (X_val, y_val, sample_weight_val): {error}") from error
+        return HeldOut(X, target.y, target.given, None if weight is None else weight.astype(dtype))
 
     def _make_plan(self, layer_sizes: tuple[int, ...]) -> Plan:
         return make_plan(
@@ -275,39 +315,30 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             mean = _mean(sample_weight)
         return (sample_weight / mean).astype(dtype)
 
-    def _split(self, n: int, target: Target, rng) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Rows to train on and rows held out; None, None without early stopping."""
-        if not self.early_stopping:
-            return None, None
-        if self.validation_fraction == 0:
-            raise ValueError("early_stopping needs a validation_fraction above 0")
-        rows, stratify = np.arange(n, dtype=np.int64), target.stratify
-        if stratify is not None and np.unique(stratify, return_counts=True)[1].min() < 2:
-            warnings.warn(
-                "A class has one sample only: the validation set is not stratified.", UserWarning, stacklevel=6
-            )
-            stratify = None
-        remedy = f"raise validation_fraction (now {self.validation_fraction}) or use more data"
-        try:
-            train, held_out = train_test_split(
-                rows, test_size=self.validation_fraction, random_state=rng, stratify=stratify
-            )
-        except ValueError as error:
-            raise ValueError(f"{n} samples cannot be split for early_stopping ({error}); {remedy}") from error
-        if len(held_out) < 2:
-            raise ValueError(f"the validation set has {len(held_out)} sample; {remedy}")
-        return train, held_out
+    def _validator(self, held_out: HeldOut, plan: Plan, loss: Loss) -> Callable[[np.ndarray], tuple[float, float]]:
+        scoring, n_targets = self.validation_scoring, held_out.y.shape[1]
+        if scoring is None:
 
-    def _validator(self, plan: Plan, loss: Loss, X, y, weight, held_out) -> Callable[[np.ndarray], float]:
-        network = Network(plan.layer_sizes, self.activation, X.dtype)
-        y_held_out, rows = y[held_out], RowOrder(held_out, X.shape[0])
-        weight_held_out = None if weight is None else weight[held_out]
+            def score(y: np.ndarray, raw: np.ndarray, weight: np.ndarray | None) -> float:
+                return self._validation_score(loss, y, raw, weight)
 
-        def score(theta: np.ndarray) -> float:
-            raw = network.forward(*plan.split(theta), X, rows)
-            return self._validation_score(loss, y_held_out, raw, weight_held_out)
+            return make_validator(held_out, plan, self.activation, loss, score)
+        if isinstance(scoring, str) and scoring == "loss":
+            of_loss = make_validator(held_out, plan, self.activation, loss, lambda *_: np.nan)
 
-        return score
+            def minus_loss(theta: np.ndarray) -> tuple[float, float]:
+                _, value = of_loss(theta)
+                return -value, value
+
+            return minus_loss
+
+        def fitted(coefs: list[np.ndarray], intercepts: list[np.ndarray]) -> BaseEstimator:
+            estimator = unnamed_copy(self)
+            estimator._set_network(plan, coefs, intercepts, loss, n_targets)
+            return estimator
+
+        scorer = check_scoring(self, scoring)
+        return make_scored_validator(held_out, plan, self.activation, loss, scorer, fitted)
 
     def _make_solver(self, n_samples: int, state: dict | None, incremental: bool) -> Solver:
         if self.solver == "lbfgs":
@@ -349,18 +380,22 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             )
         return min(int(self.batch_size), n_samples)
 
+    def _set_network(self, plan: Plan, coefs: list, intercepts: list, loss: str | Loss, n_targets: int) -> None:
+        """All that predicting needs."""
+        self.coefs_, self.intercepts_ = coefs, intercepts
+        self.n_layers_ = len(plan.layer_sizes)
+        self.n_outputs_ = plan.layer_sizes[-1]
+        self.hidden_activation_ = self.activation
+        self._fitted_loss, self._n_targets = loss, n_targets
+        self.out_activation_ = self._loss().link(n_targets, self.n_outputs_).name
+
     def _store(self, result: FitResult, objective, monitor: Monitor, going_on: bool) -> None:
-        plan = objective.plan
         monitor.best_theta = None  # its memory is free before the fitted arrays are made
         self.objective_ = objective.unsmoothed_data_loss(result.theta) + objective.penalty(result.theta)
         history = monitor.history
         if going_on:
             history = {key: self.history_[key] + values for key, values in history.items()}
         self.history_ = history
-        self.coefs_, self.intercepts_ = plan.split(result.theta)
-        self.n_layers_ = len(plan.layer_sizes)
-        self.n_outputs_ = plan.layer_sizes[-1]
-        self.hidden_activation_ = self.activation
         self.n_iter_ = result.n_iter
         self.stop_reason_ = result.stop_reason
         self.t_ = result.n_iter * objective.n_samples + (self.t_ if going_on else 0)

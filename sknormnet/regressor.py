@@ -104,10 +104,16 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         Whether sgd's momentum is Nesterov's.
 
     early_stopping : bool, default=False
-        Hold out a validation part, stop when its score no longer improves, and keep the best parameters.
+        Stop when the score on validation data no longer improves, and keep the best parameters. The data are held out,
+        or given to `fit` as X_val and y_val.
 
     validation_fraction : float in [0, 1), default=0.1
         Share that is held out with early_stopping; stratified by class where there are classes.
+
+    validation_scoring : str, callable or None, default=None
+        Score on the validation data: that of `score` for None, minus the mean loss for "loss", otherwise a scorer's
+        name or a callable ``scorer(estimator, X, y)`` as in `sklearn.metrics.check_scoring`, which gets
+        ``sample_weight`` where there are weights.
 
     beta_1, beta_2 : float in [0, 1), default=0.9, 0.999
         Decay of adam's moments.
@@ -241,6 +247,7 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         nesterovs_momentum=True,
         early_stopping=False,
         validation_fraction=0.1,
+        validation_scoring=None,
         beta_1=0.9,
         beta_2=0.999,
         epsilon=1e-8,
@@ -273,6 +280,7 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
             nesterovs_momentum=nesterovs_momentum,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
+            validation_scoring=validation_scoring,
             beta_1=beta_1,
             beta_2=beta_2,
             epsilon=epsilon,
@@ -282,7 +290,7 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         )
 
     @validation.validated_fit
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the model.
 
         A fit that fails, Ctrl-C included, leaves the estimator as it was.
@@ -295,6 +303,13 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
             Targets, real and finite.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights >= 0, normalised to mean 1; rows of weight 0 are left out.
+        X_val, y_val : {array-like, sparse matrix} of shape (n_val, n_features), array-like, default=None
+            Validation data of one's own: nothing is held out of X then. The score and the loss on them are noted in
+            `history_`, the parameters of the best score are kept, and with early_stopping the fit stops when it no
+            longer improves. A search (GridSearchCV and the like) that routes them slices whatever has as many rows as
+            its X: give it validation data of another length.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of the validation score and loss.
 
         Returns
         -------
@@ -305,11 +320,11 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         ValueError, TypeError
             If the data or a parameter are not valid, or no finite parameters were found.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
     @available_if(check_stochastic)
     @validation.validated_fit
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Update the model with one epoch over the given rows.
 
         Parameters
@@ -325,7 +340,7 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         -------
         self : object
         """
-        return self._fit(X, y, sample_weight, incremental=True)
+        return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), incremental=True)
 
     def predict(self, X, return_std=False):
         """Predicted means, medians or quantiles, whichever the loss estimates.
@@ -386,7 +401,8 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
             raise ValueError(
                 f"y has {values.shape[1]} targets, the first fit had {self._n_targets}; fit anew for others"
             )
-        return Target(values)
+        self._n_targets = values.shape[1]
+        return Target(values, y)
 
     def _validation_score(self, loss: Loss, y: np.ndarray, raw: np.ndarray, sample_weight: np.ndarray | None) -> float:
         prediction = validation.check_prediction(loss, loss.prediction(raw, y.shape[1]), len(raw))

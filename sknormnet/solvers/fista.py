@@ -140,7 +140,7 @@ class Fista(Solver):
             record()
             if at.relative <= self.tol:
                 return iteration, step, at.relative, "stationary"
-            if monitor.exhausted and monitor.validate is not None:
+            if monitor.validation_exhausted:
                 return iteration, step, at.relative, "patience"
             if stalled >= MOST_STALLED or rose:
                 return iteration, step, at.relative, "stalled"

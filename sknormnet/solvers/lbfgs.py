@@ -58,7 +58,7 @@ class Lbfgs(Solver):
                 residual=objective.stationarity(theta, function.split.gradient, function.bounds).relative,
                 learning_rate=None,
             )
-            if monitor.exhausted and monitor.validate is not None:
+            if monitor.validation_exhausted:
                 raise StopIteration
 
         for last in continuation(objective, theta, monitor):
@@ -78,7 +78,7 @@ class Lbfgs(Solver):
                 value = result.fun
             else:
                 reason = "max_iter"
-            if monitor.exhausted and monitor.validate is not None:
+            if monitor.validation_exhausted:
                 reason = "patience"
                 break
         settle(objective, theta, monitor)

@@ -13,6 +13,7 @@ HISTORY_KEYS = (
     "residual",
     "learning_rate",
     "validation_score",
+    "validation_loss",
     "seconds",
 )
 
@@ -20,7 +21,7 @@ HISTORY_KEYS = (
 class Monitor:
     """History and patience of one run.
 
-    Patience counts epochs in which the watched value did not improve by more than tol; NaN is worse than everything.
+    Patience counts epochs in which the watched value did not improve by tol; NaN is worse than everything.
 
     Parameters
     ----------
@@ -28,7 +29,9 @@ class Monitor:
     patience : float
         Number of epochs without improvement that are waited for; infinity waits for ever.
     validate : callable or None
-        theta -> score, higher is better: watched instead of the objective, and the best theta by it is kept.
+        theta -> score, higher is better, and mean loss on validation data. The best theta by the score is kept.
+    stops_on_validation : bool
+        Whether the score is watched; otherwise, or without validation data, it is the objective.
     verbose : bool
     """
 
@@ -37,12 +40,14 @@ class Monitor:
         *,
         tol: float,
         patience: float,
-        validate: Callable[[np.ndarray], float] | None = None,
+        validate: Callable[[np.ndarray], tuple[float, float]] | None = None,
+        stops_on_validation: bool = True,
         verbose: bool = False,
     ):
         self.tol = tol
         self.patience = patience
         self.validate = validate
+        self.watches_validation = validate is not None and stops_on_validation
         self.verbose = verbose
         self.history: dict[str, list] = {key: [] for key in HISTORY_KEYS}
         self.best_objective = np.inf
@@ -58,19 +63,24 @@ class Monitor:
         return self._waited >= self.patience
 
     @property
+    def validation_exhausted(self) -> bool:
+        """Whether the validation score, if it is watched, says that enough is enough."""
+        return self.watches_validation and self.exhausted
+
+    @property
     def exploded(self) -> bool:
         """Whether the objective is far above the first epoch's."""
         first, last = self.history["objective"][0], self.history["objective"][-1]
         return last - first > 10 * abs(first)
 
     @property
-    def progress(self) -> tuple[float, int]:
-        """What patience depends on: the best objective so far, and epochs waited since."""
-        return self.best_objective, self._waited
+    def progress(self) -> tuple[float, float, int]:
+        """What patience depends on: the best objective and score so far, and epochs waited since."""
+        return self.best_objective, self.best_score, self._waited
 
     @progress.setter
-    def progress(self, progress: tuple[float, int]) -> None:
-        self.best_objective, self._waited = progress
+    def progress(self, progress: tuple[float, float, int]) -> None:
+        self.best_objective, self.best_score, self._waited = progress
 
     def keep_if_best(self, theta: np.ndarray, objective: float) -> None:
         """Remember a point that is no epoch's, such as the start."""
@@ -93,22 +103,33 @@ class Monitor:
     ) -> None:
         """Note one epoch or iteration, all of whose figures are finite."""
         objective = data_loss + penalty
-        score = None if self.validate is None else self.validate(theta)
-        if score is None:
-            improved = objective <= self.best_objective - self.tol
-            best = objective < self.best_objective
-        else:
-            improved = score >= self.best_score + self.tol
+        improved = objective <= self.best_objective - self.tol
+        best = objective < self.best_objective
+        score = validation_loss = None
+        if self.validate is not None:
+            score, validation_loss = self.validate(theta)
+            if self.watches_validation:
+                improved = score >= self.best_score + self.tol
             best = score > self.best_score
-            if best:
-                self.best_score = score
+            self.best_score = score if best else self.best_score
         self._waited = 0 if improved else self._waited + 1
         self.best_objective = min(self.best_objective, objective)
         if best:
             self._keep(theta)
         self.n_epochs += 1
         now = time.perf_counter()
-        values = (data_loss, penalty, objective, n_nonzero, residual, learning_rate, score, now - self._clock)
+        seconds = now - self._clock
+        values = (
+            data_loss,
+            penalty,
+            objective,
+            n_nonzero,
+            residual,
+            learning_rate,
+            score,
+            validation_loss,
+            seconds,
+        )
         self._clock = now
         for key, value in zip(HISTORY_KEYS, values, strict=True):
             self.history[key].append(value)

@@ -126,7 +126,7 @@ class Stochastic(Solver):
         if self.schedule.shrink():
             monitor.reset_patience()
             return False
-        return self.schedule.stops_on_plateau or monitor.validate is not None
+        return self.schedule.stops_on_plateau or monitor.watches_validation
 
     def _make_rule(self, objective: Objective) -> UpdateRule:
         make = UpdateRule.sgd if self.rule == "sgd" else UpdateRule.adam

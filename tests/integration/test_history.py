@@ -19,6 +19,7 @@ KEYS = {
     "residual",
     "learning_rate",
     "validation_score",
+    "validation_loss",
     "seconds",
 }
 
