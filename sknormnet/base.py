@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
+from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
@@ -18,6 +19,7 @@ from sknormnet import validation
 from sknormnet._core.blas_threads import single_thread
 from sknormnet._core.network import Network
 from sknormnet.activations import POSITIVELY_HOMOGENEOUS
+from sknormnet.callbacks import EpochTasks
 from sknormnet.held_out import HeldOut, make_scored_validator, make_validator, split_rows, unnamed_copy
 from sknormnet.initializers import glorot_uniform
 from sknormnet.losses import Loss
@@ -60,11 +62,12 @@ def check_stochastic(estimator: "BaseNormRegMLP") -> bool:
     return True
 
 
-class BaseNormRegMLP(BaseEstimator, ABC):
+class BaseNormRegMLP(CallbackSupportMixin, BaseEstimator, ABC):
     """Parameters and training of NormRegMLPClassifier and NormRegMLPRegressor."""
 
     task: ClassVar[str]
     history_: dict[str, list]
+    _n_targets: int
     t_: int
 
     def __init__(
@@ -166,13 +169,20 @@ class BaseNormRegMLP(BaseEstimator, ABC):
                 "partial_fit sees one part of the data and holds nothing out of it: with early_stopping=True give "
                 "X_val and y_val, or set early_stopping=False and watch a score between the calls"
             )
+        # Before the attributes are guarded: scikit-learn reads the context after a failure.
+        context = None if incremental else self._init_callback_context(max_subtasks=self.max_iter)
         with validation.unchanged_on_failure(self), single_thread:
-            result = self._fit_unguarded(X, y, sample_weight, given, incremental, classes)
+            result = self._fit_unguarded(X, y, sample_weight, given, incremental, classes, context)
         if result.warning is not None:
             warnings.warn(result.warning, ConvergenceWarning, stacklevel=4)
         return self
 
-    def _fit_unguarded(self, X, y, sample_weight, given, incremental, classes) -> FitResult:
+    def _fit_unguarded(self, X, y, sample_weight, given, incremental, classes, context) -> FitResult:
+        has_callbacks = context is not None and hasattr(self, "_skl_callbacks")
+        metadata = {"sample_weight": sample_weight} if sample_weight is not None else None
+        hook_data = {"estimator": self, "X": X, "y": y, "metadata": metadata}
+        if has_callbacks:
+            context.call_on_fit_task_begin(**hook_data)
         hidden = validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
         loss = validation.resolve_loss(self.loss, self.task)
         going_on = hasattr(self, "coefs_") and (incremental or self.warm_start)
@@ -198,11 +208,17 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             held_out = HeldOut(X, target.y, target.given, weight, rows)
         objective = Objective(plan, self.activation, loss, X, target.y, weight, train)
         objective.project(theta)
+
+        def attributes(theta: np.ndarray) -> dict[str, Any]:
+            return self._network_attributes(plan, *plan.split(theta), fitted_loss, n_targets)
+
+        tasks = EpochTasks(context, self.max_iter, hook_data, attributes) if has_callbacks else None
         monitor = Monitor(
             tol=self.tol,
             patience=self.n_iter_no_change,
             validate=None if held_out is None else self._validator(held_out, plan, loss),
             stops_on_validation=bool(self.early_stopping),
+            tasks=tasks,
             verbose=bool(self.verbose),
         )
         optimizer = state.get("optimizer") if state.get("solver") == self.solver else None
@@ -210,9 +226,13 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             monitor.progress = state["progress"]
         solver = self._make_solver(objective.n_samples, optimizer, incremental)
         result = solver.minimize(objective, theta, monitor=monitor, rng=rng)
+        if tasks is not None:
+            tasks.close()
+        if monitor.stop_requested:
+            result.stop_reason, result.warning = "callback", None
         if held_out is not None and monitor.best_theta is not None:
             result.theta = monitor.best_theta
-        self._set_network(plan, *plan.split(result.theta), fitted_loss, n_targets)
+        self.__dict__.update(attributes(result.theta))
         self._store(result, objective, monitor, going_on)
         if (self.warm_start or incremental) and result.state:
             mean = state.get("mean_weight")
@@ -228,6 +248,9 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             }
         else:
             self.__dict__.pop("_training_state", None)
+        if has_callbacks:
+            final = self._network_attributes(plan, self.coefs_, self.intercepts_, fitted_loss, n_targets)
+            context.call_on_fit_task_end(**hook_data, reconstruction_attributes=final)
         return result
 
     def _check_data(
@@ -334,7 +357,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
 
         def fitted(coefs: list[np.ndarray], intercepts: list[np.ndarray]) -> BaseEstimator:
             estimator = unnamed_copy(self)
-            estimator._set_network(plan, coefs, intercepts, loss, n_targets)
+            vars(estimator).update(self._network_attributes(plan, coefs, intercepts, loss, n_targets))
             return estimator
 
         scorer = check_scoring(self, scoring)
@@ -380,14 +403,21 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             )
         return min(int(self.batch_size), n_samples)
 
-    def _set_network(self, plan: Plan, coefs: list, intercepts: list, loss: str | Loss, n_targets: int) -> None:
+    def _network_attributes(
+        self, plan: Plan, coefs: list, intercepts: list, loss: str | Loss, n_targets: int
+    ) -> dict[str, Any]:
         """All that predicting needs."""
-        self.coefs_, self.intercepts_ = coefs, intercepts
-        self.n_layers_ = len(plan.layer_sizes)
-        self.n_outputs_ = plan.layer_sizes[-1]
-        self.hidden_activation_ = self.activation
-        self._fitted_loss, self._n_targets = loss, n_targets
-        self.out_activation_ = self._loss().link(n_targets, self.n_outputs_).name
+        n_raw = plan.layer_sizes[-1]
+        return {
+            "coefs_": coefs,
+            "intercepts_": intercepts,
+            "n_layers_": len(plan.layer_sizes),
+            "n_outputs_": n_raw,
+            "hidden_activation_": self.activation,
+            "out_activation_": validation.resolve_loss(loss, self.task).link(n_targets, n_raw).name,
+            "_fitted_loss": loss,
+            "_n_targets": n_targets,
+        }
 
     def _store(self, result: FitResult, objective, monitor: Monitor, going_on: bool) -> None:
         monitor.best_theta = None  # its memory is free before the fitted arrays are made

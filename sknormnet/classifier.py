@@ -105,7 +105,8 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         at which to stop, see `sknormnet.inspection.stationarity`.
 
     verbose : bool or int, default=False
-        Print a line per epoch.
+        Print a table with a line per epoch: the two terms of the objective and their sum, the validation score, the
+        number of weights that are not zero, learning rate and seconds.
 
     warm_start : bool, default=False
         Go on from the previous fit: its weights, optimiser state and random stream.
@@ -180,13 +181,13 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
     n_iter_ : int
         Epochs or iterations of the last fit.
 
-    stop_reason_ : {"stationary", "stalled", "max_iter", "patience", "diverged"}
+    stop_reason_ : {"stationary", "stalled", "max_iter", "patience", "diverged", "callback"}
         What ended the last fit. "stationary": lbfgs or fista met `tol` (with a loss with kinks, on its last smoothing).
         "stalled": they could not lower the objective any further, as on a kink of the network or at the precision of
         the dtype. "max_iter": that, or `max_fun`, was reached. "patience": no improvement for `n_iter_no_change`
         epochs, or iterations with early stopping. "diverged": the objective became infinite, NaN or far larger than at
-        first; the best parameters are kept. After `partial_fit`, "max_iter" or, once `n_iter_no_change` calls were
-        without improvement, "patience".
+        first; the best parameters are kept. "callback": one that ``set_callbacks`` has set asked to stop. After
+        `partial_fit`, "max_iter" or, once `n_iter_no_change` calls were without improvement, "patience".
 
     t_ : int
         Number of rows visited.

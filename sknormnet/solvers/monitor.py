@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,8 @@ HISTORY_KEYS = (
     "validation_loss",
     "seconds",
 )
+
+COLUMNS = ("data loss", "penalty", "objective", "val. score", "non-zeros", "learn. rate", "seconds")
 
 
 class Monitor:
@@ -32,6 +35,8 @@ class Monitor:
         theta -> score, higher is better, and mean loss on validation data. The best theta by the score is kept.
     stops_on_validation : bool
         Whether the score is watched; otherwise, or without validation data, it is the objective.
+    tasks : object or None
+        Has ``begin(theta)``, called before an epoch, and ``end(theta)``, after it, which says whether to stop.
     verbose : bool
     """
 
@@ -42,12 +47,15 @@ class Monitor:
         patience: float,
         validate: Callable[[np.ndarray], tuple[float, float]] | None = None,
         stops_on_validation: bool = True,
+        tasks: Any = None,
         verbose: bool = False,
     ):
         self.tol = tol
         self.patience = patience
         self.validate = validate
         self.watches_validation = validate is not None and stops_on_validation
+        self.tasks = tasks
+        self.stop_requested = False
         self.verbose = verbose
         self.history: dict[str, list] = {key: [] for key in HISTORY_KEYS}
         self.best_objective = np.inf
@@ -63,9 +71,9 @@ class Monitor:
         return self._waited >= self.patience
 
     @property
-    def validation_exhausted(self) -> bool:
-        """Whether the validation score, if it is watched, says that enough is enough."""
-        return self.watches_validation and self.exhausted
+    def says_stop(self) -> bool:
+        """Whether a callback, or the validation score if it is watched, says that enough is enough."""
+        return self.stop_requested or (self.watches_validation and self.exhausted)
 
     @property
     def exploded(self) -> bool:
@@ -87,6 +95,11 @@ class Monitor:
         if objective < self.best_objective:
             self.best_objective = objective
             self._keep(theta)
+
+    def begin(self, theta: np.ndarray) -> None:
+        """An epoch or iteration begins, from theta; told once or more often."""
+        if self.tasks is not None:
+            self.tasks.begin(theta)
 
     def reset_patience(self) -> None:
         self._waited = 0
@@ -134,7 +147,9 @@ class Monitor:
         for key, value in zip(HISTORY_KEYS, values, strict=True):
             self.history[key].append(value)
         if self.verbose:
-            self._print(data_loss, penalty, objective, score)
+            self._print()
+        if self.tasks is not None:
+            self.stop_requested |= self.tasks.end(theta)
 
     def _keep(self, theta: np.ndarray) -> None:
         if self.best_theta is None:
@@ -142,6 +157,18 @@ class Monitor:
         else:
             np.copyto(self.best_theta, theta)
 
-    def _print(self, data_loss: float, penalty: float, objective: float, score: float | None) -> None:
-        line = f"Epoch {self.n_epochs}, data loss {data_loss:.8f}, penalty {penalty:.8f}, objective {objective:.8f}"
-        print(line if score is None else f"{line}, validation score {score:.6f}")
+    def _print(self) -> None:
+        """A line of the table, under the names of its columns first."""
+        last = {key: values[-1] for key, values in self.history.items()}
+        if self.n_epochs == 1:
+            print(f"{'epoch':>6}" + "".join(f" {title:>12}" for title in COLUMNS))
+        cells = [
+            f"{last['data_loss']:.6g}",
+            f"{last['penalty']:.6g}",
+            f"{last['objective']:.6g}",
+            "-" if last["validation_score"] is None else f"{last['validation_score']:.4f}",
+            str(sum(last["n_nonzero"])),
+            "-" if last["learning_rate"] is None else f"{last['learning_rate']:.3g}",
+            f"{last['seconds']:.3g}",
+        ]
+        print(f"{self.n_epochs:>6}" + "".join(f" {cell:>12}" for cell in cells))

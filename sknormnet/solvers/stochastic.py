@@ -81,6 +81,7 @@ class Stochastic(Solver):
 
         epoch, stop_reason, warning = 0, "max_iter", None
         while epoch < self.max_iter:
+            monitor.begin(theta)
             if self.shuffle:
                 order.shuffle(rng)
             rate, next_rate = self.schedule.rates(first_epoch + epoch, n_seen)
@@ -121,6 +122,8 @@ class Stochastic(Solver):
         return FitResult(theta, epoch, stop_reason, warning, state)
 
     def _should_stop(self, monitor: Monitor) -> bool:
+        if monitor.stop_requested:
+            return True
         if not monitor.exhausted:
             return False
         if self.schedule.shrink():

@@ -23,6 +23,7 @@ LEVELS = {
     "objective": 3,
     "solvers": 4,
     "held_out": 4,
+    "callbacks": 4,
     "validation": 4.5,
     "base": 5,
     "classifier": 6,
