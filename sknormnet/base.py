@@ -27,6 +27,9 @@ from sknormnet.objective import Objective
 from sknormnet.plan import Plan, make_plan
 from sknormnet.solvers import STOCHASTIC_SOLVERS, Fista, FitResult, Lbfgs, Monitor, Solver, Stochastic, make_schedule
 
+NO_SCORE = (
+    "The validation score was NaN in every epoch, so that none of them is the best: the last parameters are kept."
+)
 BLOCK_BYTES = 1 << 23  # predicting works on blocks of about this size
 
 
@@ -145,8 +148,10 @@ class BaseNormRegMLP(CallbackSupportMixin, BaseEstimator, ABC):
     ) -> Target:
         """Encode y; sets classes_ where there are any."""
 
-    def _row_weights(self, y: np.ndarray, *, incremental: bool, of_validation: bool) -> np.ndarray | None:
-        """Factors of the sample weights that follow from y, of validation data as the training data have set them."""
+    def _row_weights(
+        self, y: np.ndarray, *, going_on: bool, incremental: bool, classes: Any, as_fitted: bool
+    ) -> np.ndarray | None:
+        """Factors of the sample weights that follow from y; as_fitted for other rows than those that set them."""
         return None
 
     @abstractmethod
@@ -228,10 +233,13 @@ class BaseNormRegMLP(CallbackSupportMixin, BaseEstimator, ABC):
         result = solver.minimize(objective, theta, monitor=monitor, rng=rng)
         if tasks is not None:
             tasks.close()
-        if monitor.stop_requested:
+        if monitor.stop_requested and result.stop_reason != "diverged":
             result.stop_reason, result.warning = "callback", None
-        if held_out is not None and monitor.best_theta is not None:
-            result.theta = monitor.best_theta
+        if held_out is not None:
+            if monitor.best_score == -np.inf:
+                warnings.warn(NO_SCORE, UserWarning, stacklevel=5)
+            elif monitor.best_theta is not None:
+                result.theta = monitor.best_theta
         self.__dict__.update(attributes(result.theta))
         self._store(result, objective, monitor, going_on)
         if (self.warm_start or incremental) and result.state:
@@ -264,9 +272,10 @@ class BaseNormRegMLP(CallbackSupportMixin, BaseEstimator, ABC):
         going_on: bool,
         incremental: bool = False,
         classes: Any = None,
-        of_validation: bool = False,
+        as_fitted: bool = False,
     ) -> tuple[Any, Target, np.ndarray | None]:
         """X as the core reads it, the encoded target and raw sample weights, without the rows of weight zero."""
+        stage = {"going_on": going_on, "incremental": incremental, "classes": classes}
         X, y, sample_weight = validation.check_training_data(
             self,
             X,
@@ -275,9 +284,9 @@ class BaseNormRegMLP(CallbackSupportMixin, BaseEstimator, ABC):
             dtype=dtype,
             numeric_target=self.task == "regression",
             reset=not going_on,
-            row_weights=partial(self._row_weights, incremental=incremental, of_validation=of_validation),
+            row_weights=partial(self._row_weights, as_fitted=as_fitted, **stage),
         )
-        target = self._encode_target(y, X.dtype, going_on=going_on, incremental=incremental, classes=classes)
+        target = self._encode_target(y, X.dtype, **stage)
         loss.check_target(target.y)
         return X, target, sample_weight
 
@@ -285,11 +294,11 @@ class BaseNormRegMLP(CallbackSupportMixin, BaseEstimator, ABC):
         try:
             X_val, y_val, sample_weight_val = given
             X, target, weight = self._check_data(
-                X_val, y_val, sample_weight_val, loss, dtype, going_on=True, of_validation=True
+                X_val, y_val, sample_weight_val, loss, dtype, going_on=True, as_fitted=True
             )
         except ValueError as error:
             raise ValueError(f"validation data (X_val, y_val, sample_weight_val): {error}") from error
-        return HeldOut(X, target.y, target.given, None if weight is None else weight.astype(dtype))
+        return HeldOut(X, target.y, target.given, self._normalized_weight(weight, dtype, {}, incremental=False))
 
     def _make_plan(self, layer_sizes: tuple[int, ...]) -> Plan:
         return make_plan(
@@ -434,7 +443,9 @@ class BaseNormRegMLP(CallbackSupportMixin, BaseEstimator, ABC):
         validated = monitor.validate is not None
         self.best_loss_ = None if validated else min(monitor.best_objective, self.loss_)
         self.validation_scores_ = list(history["validation_score"]) if validated else None
-        self.best_validation_score_ = monitor.best_score if validated else None
+        self.best_validation_score_ = None
+        if validated:
+            self.best_validation_score_ = np.nan if monitor.best_score == -np.inf else monitor.best_score
 
     # ------------------------------------------------------------------------------------------ predicting
 

@@ -165,18 +165,19 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
     history_ : dict of lists
         One entry per epoch or iteration of "data_loss", "penalty", "objective", "n_nonzero" (non-zero weights of each
-        matrix), "residual", "learning_rate" (fista: step; lbfgs: None), "validation_score" and "seconds". For adam and
-        sgd, losses are means over the epoch's batches. The residual of lbfgs and fista is the relative one of
+        matrix), "residual", "learning_rate" (fista: step; lbfgs: None), "validation_score", "validation_loss" (mean
+        loss, without the penalty) and "seconds". For adam and sgd, losses are means over the epoch's batches, except
+        for the validation loss, which is that of the parameters at the epoch's end. The residual of lbfgs and fista is the relative one of
         `sknormnet.inspection.stationarity`, for a loss with kinks that of the smoothed loss; of adam and sgd None.
 
     loss_curve_ : list of float
         The history's objective.
 
     loss_, best_loss_ : float
-        Last and lowest entry of the loss curve; best_loss_ is None with early stopping.
+        Last and lowest entry of the loss curve; best_loss_ is None with validation data.
 
     validation_scores_, best_validation_score_ : list of float, float
-        Accuracy on the held-out part; None without early stopping.
+        Score on the validation data by `validation_scoring`, and the highest; None without them. NaN is never best.
 
     n_iter_ : int
         Epochs or iterations of the last fit.
@@ -499,27 +500,32 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         numbers = np.searchsorted(self.classes_, y.astype(present.dtype, copy=False))
         return Target(numbers.astype(dtype)[:, np.newaxis], y, n_classes=len(self.classes_), stratify=numbers)
 
-    def _row_weights(self, y: np.ndarray, *, incremental: bool, of_validation: bool) -> np.ndarray | None:
-        if self.class_weight is None:
+    def _row_weights(
+        self, y: np.ndarray, *, going_on: bool, incremental: bool, classes: Any, as_fitted: bool
+    ) -> np.ndarray | None:
+        if not as_fitted:
+            self._class_weights = None
+        if (self._class_weights if as_fitted else self.class_weight) is None:
             return None
+        check_classification_targets(y)
         if y.ndim != 1:
             raise ValueError("class_weight is for classes in one column; weigh samples of labels by sample_weight")
-        if incremental and not isinstance(self.class_weight, dict):
+        if incremental and self.class_weight == "balanced":
             raise ValueError(
                 "class_weight='balanced' needs all data at once; give partial_fit a dict, such as "
                 "dict(zip(classes, compute_class_weight('balanced', classes=classes, y=y)))"
             )
         present, numbers = np.unique(y, return_inverse=True)
-        if not of_validation:
-            self._class_weights = self._weights_by_class(present, numbers, incremental)
+        if not as_fitted:
+            known = self.classes_ if going_on else present if classes is None else unique_labels(classes)
+            self._class_weights = self._weights_by_class(present, numbers, known)
         return np.array([self._class_weights.get(label, 1.0) for label in present.tolist()])[numbers]
 
-    def _weights_by_class(self, present: np.ndarray, numbers: np.ndarray, incremental: bool) -> dict[Any, float]:
+    def _weights_by_class(self, present: np.ndarray, numbers: np.ndarray, known: np.ndarray) -> dict[Any, float]:
         if self.class_weight == "balanced":
             weights = len(numbers) / (len(present) * np.bincount(numbers))
             return dict(zip(present.tolist(), weights.tolist(), strict=True))
-        known = self.classes_ if incremental and hasattr(self, "classes_") else present
-        unknown = [] if incremental and known is present else set(self.class_weight) - set(known.tolist())
+        unknown = set(self.class_weight) - set(known.tolist())
         if unknown:
             raise ValueError(f"class_weight names {sorted(unknown, key=str)}, which are no classes: {known.tolist()}")
         for label, weight in self.class_weight.items():

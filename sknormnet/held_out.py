@@ -49,7 +49,7 @@ def split_rows(
     if fraction == 0:
         raise ValueError("early_stopping needs a validation_fraction above 0, or X_val and y_val")
     if stratify is not None and np.unique(stratify, return_counts=True)[1].min() < 2:
-        warnings.warn("A class has one sample only: the validation set is not stratified.", UserWarning, stacklevel=7)
+        warnings.warn("A class has one sample only: the validation set is not stratified.", UserWarning, stacklevel=6)
         stratify = None
     rows = np.arange(n, dtype=np.int64)
     remedy = f"raise validation_fraction (now {fraction}) or use more data"

@@ -144,18 +144,19 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
 
     history_ : dict of lists
         One entry per epoch or iteration of "data_loss", "penalty", "objective", "n_nonzero" (non-zero weights of each
-        matrix), "residual", "learning_rate" (fista: step; lbfgs: None), "validation_score" and "seconds". For adam and
-        sgd, losses are means over the epoch's batches. The residual of lbfgs and fista is the relative one of
+        matrix), "residual", "learning_rate" (fista: step; lbfgs: None), "validation_score", "validation_loss" (mean
+        loss, without the penalty) and "seconds". For adam and sgd, losses are means over the epoch's batches, except
+        for the validation loss, which is that of the parameters at the epoch's end. The residual of lbfgs and fista is the relative one of
         `sknormnet.inspection.stationarity`, for a loss with kinks that of the smoothed loss; of adam and sgd None.
 
     loss_curve_ : list of float
         The history's objective.
 
     loss_, best_loss_ : float
-        Last and lowest entry of the loss curve; best_loss_ is None with early stopping.
+        Last and lowest entry of the loss curve; best_loss_ is None with validation data.
 
     validation_scores_, best_validation_score_ : list of float, float
-        R^2 on the held-out part; None without early stopping.
+        Score on the validation data by `validation_scoring`, and the highest; None without them. NaN is never best.
 
     n_iter_ : int
         Epochs or iterations of the last fit.
@@ -336,6 +337,9 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
             Targets, real and finite.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights >= 0; every call's are divided by the mean of the first call's.
+        X_val, y_val, sample_weight_val : default=None
+            Validation data: the score and the loss on them are noted in `history_`, and with early_stopping
+            `stop_reason_` says when the score has not improved for n_iter_no_change calls.
 
         Returns
         -------

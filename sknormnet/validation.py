@@ -183,7 +183,12 @@ def check_training_data(
         X, y, sample_weight = _of_positive_weight(X, y, sample_weight)
     factors = row_weights(y)
     if factors is not None:
-        sample_weight = factors if sample_weight is None else sample_weight * factors
+        with np.errstate(over="ignore"):
+            sample_weight = factors if sample_weight is None else sample_weight * factors
+        if not np.isfinite(sample_weight).all():
+            raise ValueError("sample_weight times class_weight is infinite; scale them down")
+        if not sample_weight.any():
+            raise ValueError("class_weight leaves no row with a positive weight")
         X, y, sample_weight = _of_positive_weight(X, y, sample_weight)
     return as_core_input(X), y, sample_weight
 
