@@ -166,9 +166,10 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
     history_ : dict of lists
         One entry per epoch or iteration of "data_loss", "penalty", "objective", "n_nonzero" (non-zero weights of each
         matrix), "residual", "learning_rate" (fista: step; lbfgs: None), "validation_score", "validation_loss" (mean
-        loss, without the penalty) and "seconds". For adam and sgd, losses are means over the epoch's batches, except
-        for the validation loss, which is that of the parameters at the epoch's end. The residual of lbfgs and fista is the relative one of
-        `sknormnet.inspection.stationarity`, for a loss with kinks that of the smoothed loss; of adam and sgd None.
+        loss, without the penalty) and "seconds". For adam and sgd, data losses are means over the epoch's batches; the
+        validation loss is that of the parameters at the epoch's end. The residual of lbfgs and fista is the relative
+        one of `sknormnet.inspection.stationarity`, for a loss with kinks that of the smoothed loss; of adam and sgd
+        None.
 
     loss_curve_ : list of float
         The history's objective.
@@ -242,6 +243,7 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
     task = "classification"
     _parameter_constraints = validation.parameter_constraints("classification")
+    _class_weights: dict[Any, float] | None
 
     def __init__(
         self,
@@ -504,27 +506,28 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         self, y: np.ndarray, *, going_on: bool, incremental: bool, classes: Any, as_fitted: bool
     ) -> np.ndarray | None:
         if not as_fitted:
-            self._class_weights = None
-        if (self._class_weights if as_fitted else self.class_weight) is None:
+            if incremental and self.class_weight == "balanced":
+                raise ValueError(
+                    "class_weight='balanced' needs all data at once; give partial_fit a dict, such as "
+                    "dict(zip(classes, compute_class_weight('balanced', classes=classes, y=y)))"
+                )
+            known = self.classes_ if going_on else classes
+            self._class_weights = None if self.class_weight is None else self._weights_by_class(y, known)
+        if self._class_weights is None or y.ndim != 1:  # encoding refuses such rows of other data
             return None
+        check_classification_targets(y)
+        present, numbers = np.unique(y, return_inverse=True)
+        return np.array([self._class_weights.get(label, 1.0) for label in present.tolist()])[numbers]
+
+    def _weights_by_class(self, y: np.ndarray, classes: Any) -> dict[Any, float]:
+        """class_weight by the class of rows of y, where classes are those that it may name; None is those of y."""
         check_classification_targets(y)
         if y.ndim != 1:
             raise ValueError("class_weight is for classes in one column; weigh samples of labels by sample_weight")
-        if incremental and self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' needs all data at once; give partial_fit a dict, such as "
-                "dict(zip(classes, compute_class_weight('balanced', classes=classes, y=y)))"
-            )
-        present, numbers = np.unique(y, return_inverse=True)
-        if not as_fitted:
-            known = self.classes_ if going_on else present if classes is None else unique_labels(classes)
-            self._class_weights = self._weights_by_class(present, numbers, known)
-        return np.array([self._class_weights.get(label, 1.0) for label in present.tolist()])[numbers]
-
-    def _weights_by_class(self, present: np.ndarray, numbers: np.ndarray, known: np.ndarray) -> dict[Any, float]:
+        present, counts = np.unique(y, return_counts=True)
         if self.class_weight == "balanced":
-            weights = len(numbers) / (len(present) * np.bincount(numbers))
-            return dict(zip(present.tolist(), weights.tolist(), strict=True))
+            return dict(zip(present.tolist(), (len(y) / (len(present) * counts)).tolist(), strict=True))
+        known = present if classes is None else unique_labels(classes)
         unknown = set(self.class_weight) - set(known.tolist())
         if unknown:
             raise ValueError(f"class_weight names {sorted(unknown, key=str)}, which are no classes: {known.tolist()}")

@@ -145,9 +145,10 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
     history_ : dict of lists
         One entry per epoch or iteration of "data_loss", "penalty", "objective", "n_nonzero" (non-zero weights of each
         matrix), "residual", "learning_rate" (fista: step; lbfgs: None), "validation_score", "validation_loss" (mean
-        loss, without the penalty) and "seconds". For adam and sgd, losses are means over the epoch's batches, except
-        for the validation loss, which is that of the parameters at the epoch's end. The residual of lbfgs and fista is the relative one of
-        `sknormnet.inspection.stationarity`, for a loss with kinks that of the smoothed loss; of adam and sgd None.
+        loss, without the penalty) and "seconds". For adam and sgd, data losses are means over the epoch's batches; the
+        validation loss is that of the parameters at the epoch's end. The residual of lbfgs and fista is the relative
+        one of `sknormnet.inspection.stationarity`, for a loss with kinks that of the smoothed loss; of adam and sgd
+        None.
 
     loss_curve_ : list of float
         The history's objective.
