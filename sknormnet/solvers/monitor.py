@@ -166,7 +166,7 @@ class Monitor:
             f"{last['data_loss']:.6g}",
             f"{last['penalty']:.6g}",
             f"{last['objective']:.6g}",
-            "-" if last["validation_score"] is None else f"{last['validation_score']:.4f}",
+            "-" if last["validation_score"] is None else f"{last['validation_score']:.6g}",
             str(sum(last["n_nonzero"])),
             "-" if last["learning_rate"] is None else f"{last['learning_rate']:.3g}",
             f"{last['seconds']:.3g}",
