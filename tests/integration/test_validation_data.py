@@ -125,6 +125,23 @@ def test_internal_split_equals_the_same_rows_given(task, make_problem):
     assert inside.history_["validation_loss"] == pytest.approx(given.history_["validation_loss"], rel=1e-9)
 
 
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_sample_weights_weigh_the_rows_held_out(task, make_problem):
+    problem = make_problem(task)
+    weight = np.random.default_rng(0).uniform(0.1, 5.0, 60)
+    model = make_model(problem, hidden_layer_sizes=(), early_stopping=True, validation_fraction=0.2)
+    model.fit(problem.X, problem.y, weight)
+    rng = np.random.RandomState(0)
+    rng.uniform(size=6)  # initial weights
+    _, rows = train_test_split(
+        np.arange(60), test_size=0.2, random_state=rng, stratify=problem.y if task == "binary" else None
+    )
+    X, y, weight = problem.X[rows], problem.y[rows], weight[rows]
+    assert model.best_validation_score_ == pytest.approx(model.score(X, y, weight), rel=ROUNDING)
+    loss = model.history_["validation_loss"][np.argmax(model.validation_scores_)]
+    assert loss == pytest.approx(mean_loss(problem, model, X, y, weight), rel=ROUNDING)
+
+
 def test_class_too_rare_to_split_warns_at_the_users_line(make_problem):
     problem = make_problem("multiclass")
     y = problem.y.copy()

@@ -29,7 +29,7 @@ def loss_table():
 
 
 def test_pages_with_examples_are_found():
-    assert {page.stem for page in PAGES} >= {"losses", "write_your_own_loss"}
+    assert {page.stem for page in PAGES} >= {"losses", "training", "write_your_own_loss"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
