@@ -127,7 +127,7 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
     validation_scoring : str, callable or None, default=None
         Score on the validation data: accuracy for None, minus the mean loss for "loss", otherwise a scorer's name or a
         callable ``scorer(estimator, X, y)`` as in `sklearn.metrics.check_scoring`, which gets ``sample_weight`` where
-        there are weights.
+        weights differ.
 
     class_weight : {"balanced"}, dict or None, default=None
         Factors of the sample weights, by class. "balanced": n_samples / (n_classes * number of samples of the class);

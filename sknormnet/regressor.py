@@ -114,7 +114,7 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
     validation_scoring : str, callable or None, default=None
         Score on the validation data: that of `score` for None, minus the mean loss for "loss", otherwise a scorer's
         name or a callable ``scorer(estimator, X, y)`` as in `sklearn.metrics.check_scoring`, which gets
-        ``sample_weight`` where there are weights.
+        ``sample_weight`` where weights differ.
 
     beta_1, beta_2 : float in [0, 1), default=0.9, 0.999
         Decay of adam's moments.
