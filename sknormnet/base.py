@@ -4,25 +4,32 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
+from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
+from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sknormnet import validation
 from sknormnet._core.blas_threads import single_thread
-from sknormnet._core.network import Network, RowOrder
+from sknormnet._core.network import Network
 from sknormnet.activations import POSITIVELY_HOMOGENEOUS
+from sknormnet.callbacks import EpochTasks
+from sknormnet.held_out import HeldOut, make_scored_validator, make_validator, split_rows, unnamed_copy
 from sknormnet.initializers import glorot_uniform
 from sknormnet.losses import Loss
 from sknormnet.objective import Objective
 from sknormnet.plan import Plan, make_plan
 from sknormnet.solvers import STOCHASTIC_SOLVERS, Fista, FitResult, Lbfgs, Monitor, Solver, Stochastic, make_schedule
 
+NO_SCORE = (
+    "The validation score was NaN in every epoch, so that none of them is the best: the last parameters are kept."
+)
 BLOCK_BYTES = 1 << 23  # predicting works on blocks of about this size
 
 
@@ -34,6 +41,8 @@ class Target:
     ----------
     y : ndarray of shape (n, n_targets)
         In the dtype of the arithmetic.
+    given : ndarray
+        As it was before.
     n_classes : int or None
         Where the target is one column of class numbers.
     stratify : ndarray or None
@@ -41,6 +50,7 @@ class Target:
     """
 
     y: np.ndarray
+    given: np.ndarray
     n_classes: int | None = None
     stratify: np.ndarray | None = None
 
@@ -55,11 +65,12 @@ def check_stochastic(estimator: "BaseNormRegMLP") -> bool:
     return True
 
 
-class BaseNormRegMLP(BaseEstimator, ABC):
+class BaseNormRegMLP(CallbackSupportMixin, BaseEstimator, ABC):
     """Parameters and training of NormRegMLPClassifier and NormRegMLPRegressor."""
 
     task: ClassVar[str]
     history_: dict[str, list]
+    _n_targets: int
     t_: int
 
     def __init__(
@@ -89,6 +100,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         nesterovs_momentum,
         early_stopping,
         validation_fraction,
+        validation_scoring,
         beta_1,
         beta_2,
         epsilon,
@@ -120,6 +132,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         self.nesterovs_momentum = nesterovs_momentum
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.validation_scoring = validation_scoring
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
@@ -135,6 +148,12 @@ class BaseNormRegMLP(BaseEstimator, ABC):
     ) -> Target:
         """Encode y; sets classes_ where there are any."""
 
+    def _row_weights(
+        self, y: np.ndarray, *, going_on: bool, incremental: bool, classes: Any, as_fitted: bool
+    ) -> np.ndarray | None:
+        """Factors of the sample weights that follow from y; as_fitted for other rows than those that set them."""
+        return None
+
     @abstractmethod
     def _validation_score(self, loss: Loss, y: np.ndarray, raw: np.ndarray, sample_weight: np.ndarray | None) -> float:
         """Score of raw predictions on encoded targets, higher is better."""
@@ -145,21 +164,30 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         validation.check_not_a_loss(self.hidden_layer_sizes)
         super()._validate_params()
 
-    def _fit(self, X, y, sample_weight=None, *, incremental=False, classes=None):
+    def _fit(self, X, y, sample_weight=None, given=(None, None, None), *, incremental=False, classes=None):
+        """given: X_val, y_val and sample_weight_val."""
         if incremental:
             self._validate_params()  # which scikit-learn's wrapper leaves out once the estimator is fitted
-        if incremental and self.early_stopping:
+        validation.check_given_together(*given)
+        if incremental and self.early_stopping and given[0] is None:
             raise ValueError(
-                "partial_fit does not support early_stopping=True: a call sees one part of the data. Set "
-                "early_stopping=False and watch a score between the calls"
+                "partial_fit sees one part of the data and holds nothing out of it: with early_stopping=True give "
+                "X_val and y_val, or set early_stopping=False and watch a score between the calls"
             )
+        # Before the attributes are guarded: scikit-learn reads the context after a failure.
+        context = None if incremental else self._init_callback_context(max_subtasks=self.max_iter)
         with validation.unchanged_on_failure(self), single_thread:
-            result = self._fit_unguarded(X, y, sample_weight, incremental, classes)
+            result = self._fit_unguarded(X, y, sample_weight, given, incremental, classes, context)
         if result.warning is not None:
             warnings.warn(result.warning, ConvergenceWarning, stacklevel=4)
         return self
 
-    def _fit_unguarded(self, X, y, sample_weight, incremental, classes) -> FitResult:
+    def _fit_unguarded(self, X, y, sample_weight, given, incremental, classes, context) -> FitResult:
+        has_callbacks = context is not None and hasattr(self, "_skl_callbacks")
+        metadata = {"sample_weight": sample_weight} if sample_weight is not None else None
+        hook_data = {"estimator": self, "X": X, "y": y, "metadata": metadata}
+        if has_callbacks:
+            context.call_on_fit_task_begin(**hook_data)
         hidden = validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
         loss = validation.resolve_loss(self.loss, self.task)
         going_on = hasattr(self, "coefs_") and (incremental or self.warm_start)
@@ -176,13 +204,26 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         theta = self._initial_theta(plan, X.dtype, rng, going_on)
         weight = self._normalized_weight(sample_weight, X.dtype, state, incremental)
         before_split = state.get("before_split") or _save_rng(rng)
-        train, held_out = self._split(X.shape[0], target, _restore_rng(state["before_split"]) if state else rng)
+        train = held_out = None
+        if given[0] is not None:
+            held_out = self._check_validation_data(given, loss, X.dtype)
+        elif self.early_stopping:
+            split_rng = _restore_rng(state["before_split"]) if state else rng
+            train, rows = split_rows(X.shape[0], target.stratify, self.validation_fraction, split_rng)
+            held_out = HeldOut(X, target.y, target.given, weight, rows)
         objective = Objective(plan, self.activation, loss, X, target.y, weight, train)
         objective.project(theta)
+
+        def attributes(theta: np.ndarray) -> dict[str, Any]:
+            return self._network_attributes(plan, *plan.split(theta), fitted_loss, n_targets)
+
+        tasks = EpochTasks(context, self.max_iter, hook_data, attributes) if has_callbacks else None
         monitor = Monitor(
             tol=self.tol,
             patience=self.n_iter_no_change,
-            validate=None if held_out is None else self._validator(plan, loss, X, target.y, weight, held_out),
+            validate=None if held_out is None else self._validator(held_out, plan, loss),
+            stops_on_validation=bool(self.early_stopping),
+            tasks=tasks,
             verbose=bool(self.verbose),
         )
         optimizer = state.get("optimizer") if state.get("solver") == self.solver else None
@@ -190,11 +231,17 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             monitor.progress = state["progress"]
         solver = self._make_solver(objective.n_samples, optimizer, incremental)
         result = solver.minimize(objective, theta, monitor=monitor, rng=rng)
-        if held_out is not None and monitor.best_theta is not None:
-            result.theta = monitor.best_theta
+        if tasks is not None:
+            tasks.close()
+        if monitor.stop_requested and result.stop_reason != "diverged":
+            result.stop_reason, result.warning = "callback", None
+        if held_out is not None:
+            if monitor.best_score == -np.inf:
+                warnings.warn(NO_SCORE, UserWarning, stacklevel=5)
+            elif monitor.best_theta is not None:
+                result.theta = monitor.best_theta
+        self.__dict__.update(attributes(result.theta))
         self._store(result, objective, monitor, going_on)
-        self._fitted_loss, self._n_targets = fitted_loss, n_targets
-        self.out_activation_ = loss.link(n_targets, n_raw).name
         if (self.warm_start or incremental) and result.state:
             mean = state.get("mean_weight")
             if mean is None:
@@ -209,12 +256,26 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             }
         else:
             self.__dict__.pop("_training_state", None)
+        if has_callbacks:
+            final = self._network_attributes(plan, self.coefs_, self.intercepts_, fitted_loss, n_targets)
+            context.call_on_fit_task_end(**hook_data, reconstruction_attributes=final)
         return result
 
     def _check_data(
-        self, X, y, sample_weight, loss: Loss, dtype, *, going_on: bool, incremental: bool = False, classes: Any = None
+        self,
+        X,
+        y,
+        sample_weight,
+        loss: Loss,
+        dtype,
+        *,
+        going_on: bool,
+        incremental: bool = False,
+        classes: Any = None,
+        as_fitted: bool = False,
     ) -> tuple[Any, Target, np.ndarray | None]:
         """X as the core reads it, the encoded target and raw sample weights, without the rows of weight zero."""
+        stage = {"going_on": going_on, "incremental": incremental, "classes": classes}
         X, y, sample_weight = validation.check_training_data(
             self,
             X,
@@ -223,10 +284,21 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             dtype=dtype,
             numeric_target=self.task == "regression",
             reset=not going_on,
+            row_weights=partial(self._row_weights, as_fitted=as_fitted, **stage),
         )
-        target = self._encode_target(y, X.dtype, going_on=going_on, incremental=incremental, classes=classes)
+        target = self._encode_target(y, X.dtype, **stage)
         loss.check_target(target.y)
         return X, target, sample_weight
+
+    def _check_validation_data(self, given, loss: Loss, dtype) -> HeldOut:
+        try:
+            X_val, y_val, sample_weight_val = given
+            X, target, weight = self._check_data(
+                X_val, y_val, sample_weight_val, loss, dtype, going_on=True, as_fitted=True
+            )
+        except ValueError as error:
+            raise ValueError(f"validation data (X_val, y_val, sample_weight_val): {error}") from error
+        return HeldOut(X, target.y, target.given, self._normalized_weight(weight, dtype, {}, incremental=False))
 
     def _make_plan(self, layer_sizes: tuple[int, ...]) -> Plan:
         return make_plan(
@@ -275,39 +347,30 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             mean = _mean(sample_weight)
         return (sample_weight / mean).astype(dtype)
 
-    def _split(self, n: int, target: Target, rng) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Rows to train on and rows held out; None, None without early stopping."""
-        if not self.early_stopping:
-            return None, None
-        if self.validation_fraction == 0:
-            raise ValueError("early_stopping needs a validation_fraction above 0")
-        rows, stratify = np.arange(n, dtype=np.int64), target.stratify
-        if stratify is not None and np.unique(stratify, return_counts=True)[1].min() < 2:
-            warnings.warn(
-                "A class has one sample only: the validation set is not stratified.", UserWarning, stacklevel=6
-            )
-            stratify = None
-        remedy = f"raise validation_fraction (now {self.validation_fraction}) or use more data"
-        try:
-            train, held_out = train_test_split(
-                rows, test_size=self.validation_fraction, random_state=rng, stratify=stratify
-            )
-        except ValueError as error:
-            raise ValueError(f"{n} samples cannot be split for early_stopping ({error}); {remedy}") from error
-        if len(held_out) < 2:
-            raise ValueError(f"the validation set has {len(held_out)} sample; {remedy}")
-        return train, held_out
+    def _validator(self, held_out: HeldOut, plan: Plan, loss: Loss) -> Callable[[np.ndarray], tuple[float, float]]:
+        scoring, n_targets = self.validation_scoring, held_out.y.shape[1]
+        if scoring is None:
 
-    def _validator(self, plan: Plan, loss: Loss, X, y, weight, held_out) -> Callable[[np.ndarray], float]:
-        network = Network(plan.layer_sizes, self.activation, X.dtype)
-        y_held_out, rows = y[held_out], RowOrder(held_out, X.shape[0])
-        weight_held_out = None if weight is None else weight[held_out]
+            def score(y: np.ndarray, raw: np.ndarray, weight: np.ndarray | None) -> float:
+                return self._validation_score(loss, y, raw, weight)
 
-        def score(theta: np.ndarray) -> float:
-            raw = network.forward(*plan.split(theta), X, rows)
-            return self._validation_score(loss, y_held_out, raw, weight_held_out)
+            return make_validator(held_out, plan, self.activation, loss, score)
+        if isinstance(scoring, str) and scoring == "loss":
+            of_loss = make_validator(held_out, plan, self.activation, loss, lambda *_: np.nan)
 
-        return score
+            def minus_loss(theta: np.ndarray) -> tuple[float, float]:
+                _, value = of_loss(theta)
+                return -value, value
+
+            return minus_loss
+
+        def fitted(coefs: list[np.ndarray], intercepts: list[np.ndarray]) -> BaseEstimator:
+            estimator = unnamed_copy(self)
+            vars(estimator).update(self._network_attributes(plan, coefs, intercepts, loss, n_targets))
+            return estimator
+
+        scorer = check_scoring(self, scoring)
+        return make_scored_validator(held_out, plan, self.activation, loss, scorer, fitted)
 
     def _make_solver(self, n_samples: int, state: dict | None, incremental: bool) -> Solver:
         if self.solver == "lbfgs":
@@ -349,18 +412,29 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             )
         return min(int(self.batch_size), n_samples)
 
+    def _network_attributes(
+        self, plan: Plan, coefs: list, intercepts: list, loss: str | Loss, n_targets: int
+    ) -> dict[str, Any]:
+        """All that predicting needs."""
+        n_raw = plan.layer_sizes[-1]
+        return {
+            "coefs_": coefs,
+            "intercepts_": intercepts,
+            "n_layers_": len(plan.layer_sizes),
+            "n_outputs_": n_raw,
+            "hidden_activation_": self.activation,
+            "out_activation_": validation.resolve_loss(loss, self.task).link(n_targets, n_raw).name,
+            "_fitted_loss": loss,
+            "_n_targets": n_targets,
+        }
+
     def _store(self, result: FitResult, objective, monitor: Monitor, going_on: bool) -> None:
-        plan = objective.plan
         monitor.best_theta = None  # its memory is free before the fitted arrays are made
         self.objective_ = objective.unsmoothed_data_loss(result.theta) + objective.penalty(result.theta)
         history = monitor.history
         if going_on:
             history = {key: self.history_[key] + values for key, values in history.items()}
         self.history_ = history
-        self.coefs_, self.intercepts_ = plan.split(result.theta)
-        self.n_layers_ = len(plan.layer_sizes)
-        self.n_outputs_ = plan.layer_sizes[-1]
-        self.hidden_activation_ = self.activation
         self.n_iter_ = result.n_iter
         self.stop_reason_ = result.stop_reason
         self.t_ = result.n_iter * objective.n_samples + (self.t_ if going_on else 0)
@@ -369,7 +443,9 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         validated = monitor.validate is not None
         self.best_loss_ = None if validated else min(monitor.best_objective, self.loss_)
         self.validation_scores_ = list(history["validation_score"]) if validated else None
-        self.best_validation_score_ = monitor.best_score if validated else None
+        self.best_validation_score_ = None
+        if validated:
+            self.best_validation_score_ = np.nan if monitor.best_score == -np.inf else monitor.best_score
 
     # ------------------------------------------------------------------------------------------ predicting
 

@@ -1,5 +1,6 @@
 """NormRegMLPClassifier."""
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,8 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         at which to stop, see `sknormnet.inspection.stationarity`.
 
     verbose : bool or int, default=False
-        Print a line per epoch.
+        Print a table with a line per epoch: the two terms of the objective and their sum, the validation score, the
+        number of weights that are not zero, learning rate and seconds.
 
     warm_start : bool, default=False
         Go on from the previous fit: its weights, optimiser state and random stream.
@@ -118,10 +120,21 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         Whether sgd's momentum is Nesterov's.
 
     early_stopping : bool, default=False
-        Hold out a validation part, stop when its score no longer improves, and keep the best parameters.
+        Stop when the score on validation data no longer improves, and keep the best parameters. The data are held out,
+        or given to `fit` as X_val and y_val.
 
     validation_fraction : float in [0, 1), default=0.1
         Share that is held out with early_stopping; stratified by class where there are classes.
+
+    validation_scoring : str, callable or None, default=None
+        Score on the validation data: accuracy for None, minus the mean loss for "loss", otherwise a scorer's name or a
+        callable ``scorer(estimator, X, y)`` as in `sklearn.metrics.check_scoring`, which gets ``sample_weight`` where
+        weights differ.
+
+    class_weight : {"balanced"}, dict or None, default=None
+        Factors of the sample weights, by class. "balanced": n_samples / (n_classes * number of samples of the class);
+        a dict has a number >= 0 for some classes, the others have 1. They weigh validation data too. partial_fit, which
+        does not see how frequent classes are, takes a dict only; labels have none.
 
     beta_1, beta_2 : float in [0, 1), default=0.9, 0.999
         Decay of adam's moments.
@@ -154,29 +167,31 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
     history_ : dict of lists
         One entry per epoch or iteration of "data_loss", "penalty", "objective", "n_nonzero" (non-zero weights of each
-        matrix), "residual", "learning_rate" (fista: step; lbfgs: None), "validation_score" and "seconds". For adam and
-        sgd, losses are means over the epoch's batches. The residual of lbfgs and fista is the relative one of
-        `sknormnet.inspection.stationarity`, for a loss with kinks that of the smoothed loss; of adam and sgd None.
+        matrix), "residual", "learning_rate" (fista: step; lbfgs: None), "validation_score", "validation_loss" (mean
+        loss, without the penalty) and "seconds". For adam and sgd, data losses are means over the epoch's batches; the
+        validation loss is that of the parameters at the epoch's end. The residual of lbfgs and fista is the relative
+        one of `sknormnet.inspection.stationarity`, for a loss with kinks that of the smoothed loss; of adam and sgd
+        None.
 
     loss_curve_ : list of float
         The history's objective.
 
     loss_, best_loss_ : float
-        Last and lowest entry of the loss curve; best_loss_ is None with early stopping.
+        Last and lowest entry of the loss curve; best_loss_ is None with validation data.
 
     validation_scores_, best_validation_score_ : list of float, float
-        Accuracy on the held-out part; None without early stopping.
+        Score on the validation data by `validation_scoring`, and the highest; None without them. NaN is never best.
 
     n_iter_ : int
         Epochs or iterations of the last fit.
 
-    stop_reason_ : {"stationary", "stalled", "max_iter", "patience", "diverged"}
+    stop_reason_ : {"stationary", "stalled", "max_iter", "patience", "diverged", "callback"}
         What ended the last fit. "stationary": lbfgs or fista met `tol` (with a loss with kinks, on its last smoothing).
         "stalled": they could not lower the objective any further, as on a kink of the network or at the precision of
         the dtype. "max_iter": that, or `max_fun`, was reached. "patience": no improvement for `n_iter_no_change`
         epochs, or iterations with early stopping. "diverged": the objective became infinite, NaN or far larger than at
-        first; the best parameters are kept. After `partial_fit`, "max_iter" or, once `n_iter_no_change` calls were
-        without improvement, "patience".
+        first; the best parameters are kept. "callback": one that ``set_callbacks`` has set asked to stop. After
+        `partial_fit`, "max_iter" or, once `n_iter_no_change` calls were without improvement, "patience".
 
     t_ : int
         Number of rows visited.
@@ -230,6 +245,7 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
     task = "classification"
     _parameter_constraints = validation.parameter_constraints("classification")
+    _class_weights: dict[Any, float] | None
 
     def __init__(
         self,
@@ -258,6 +274,8 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         nesterovs_momentum=True,
         early_stopping=False,
         validation_fraction=0.1,
+        validation_scoring=None,
+        class_weight=None,
         beta_1=0.9,
         beta_2=0.999,
         epsilon=1e-8,
@@ -290,6 +308,7 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
             nesterovs_momentum=nesterovs_momentum,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
+            validation_scoring=validation_scoring,
             beta_1=beta_1,
             beta_2=beta_2,
             epsilon=epsilon,
@@ -297,9 +316,10 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
             max_fun=max_fun,
             dtype=dtype,
         )
+        self.class_weight = class_weight
 
     @validation.validated_fit
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the model.
 
         A fit that fails, Ctrl-C included, leaves the estimator as it was.
@@ -312,6 +332,13 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
             Classes of any type, or a binary indicator matrix of labels.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights >= 0, normalised to mean 1; rows of weight 0 are left out.
+        X_val, y_val : {array-like, sparse matrix} of shape (n_val, n_features), array-like, default=None
+            Validation data of one's own: nothing is held out of X then. The score and the loss on them are noted in
+            `history_`, the parameters of the best score are kept, and with early_stopping the fit stops when it no
+            longer improves. A search (GridSearchCV and the like) that routes them slices whatever has as many rows as
+            its X: give it validation data of another length.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of the validation score and loss.
 
         Returns
         -------
@@ -322,11 +349,11 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         ValueError, TypeError
             If the data or a parameter are not valid, or no finite parameters were found.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
     @available_if(check_stochastic)
     @validation.validated_fit
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    def partial_fit(self, X, y, sample_weight=None, classes=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Update the model with one epoch over the given rows.
 
         Parameters
@@ -339,12 +366,16 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
             Weights >= 0; every call's are divided by the mean of the first call's.
         classes : array-like of shape (n_classes,), default=None
             All classes; needed in the first call, unless y is an indicator matrix.
+        X_val, y_val, sample_weight_val : default=None
+            Validation data: the score and the loss on them are noted in `history_`, and with early_stopping
+            `stop_reason_` says when the score has not improved for n_iter_no_change calls.
 
         Returns
         -------
         self : object
         """
-        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
+        given = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, given, incremental=True, classes=classes)
 
     def predict(self, X):
         """Most probable classes.
@@ -471,7 +502,41 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
                 "name all classes in the first call of partial_fit, or fit anew"
             )
         numbers = np.searchsorted(self.classes_, y.astype(present.dtype, copy=False))
-        return Target(numbers.astype(dtype)[:, np.newaxis], n_classes=len(self.classes_), stratify=numbers)
+        return Target(numbers.astype(dtype)[:, np.newaxis], y, n_classes=len(self.classes_), stratify=numbers)
+
+    def _row_weights(
+        self, y: np.ndarray, *, going_on: bool, incremental: bool, classes: Any, as_fitted: bool
+    ) -> np.ndarray | None:
+        if not as_fitted:
+            if incremental and self.class_weight == "balanced":
+                raise ValueError(
+                    "class_weight='balanced' needs all data at once; give partial_fit a dict, such as "
+                    "dict(zip(classes, compute_class_weight('balanced', classes=classes, y=y)))"
+                )
+            known = self.classes_ if going_on else classes
+            self._class_weights = None if self.class_weight is None else self._weights_by_class(y, known)
+        if self._class_weights is None or y.ndim != 1:  # encoding refuses such rows of other data
+            return None
+        check_classification_targets(y)
+        present, numbers = np.unique(y, return_inverse=True)
+        return np.array([self._class_weights.get(label, 1.0) for label in present.tolist()])[numbers]
+
+    def _weights_by_class(self, y: np.ndarray, classes: Any) -> dict[Any, float]:
+        """class_weight by the class of rows of y, where classes are those that it may name; None is those of y."""
+        check_classification_targets(y)
+        if y.ndim != 1:
+            raise ValueError("class_weight is for classes in one column; weigh samples of labels by sample_weight")
+        present, counts = np.unique(y, return_counts=True)
+        if self.class_weight == "balanced":
+            return dict(zip(present.tolist(), (len(y) / (len(present) * counts)).tolist(), strict=True))
+        known = present if classes is None else unique_labels(classes)
+        unknown = set(self.class_weight) - set(known.tolist())
+        if unknown:
+            raise ValueError(f"class_weight names {sorted(unknown, key=str)}, which are no classes: {known.tolist()}")
+        for label, weight in self.class_weight.items():
+            if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
+                raise ValueError(f"class_weight must be finite numbers >= 0, got {weight!r} for class {label!r}")
+        return dict(self.class_weight)
 
     @staticmethod
     def _first_classes(present: np.ndarray, classes: Any) -> np.ndarray:
@@ -498,7 +563,7 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
             raise ValueError("y is an indicator matrix, the first fit had classes in one column")
         elif y.shape[1] != self._n_label_columns:
             raise ValueError(f"y has {y.shape[1]} columns of labels, the first fit had {self._n_label_columns}")
-        return Target(np.ascontiguousarray(y, dtype=dtype))
+        return Target(np.ascontiguousarray(y, dtype=dtype), y)
 
     def _validation_score(self, loss: Loss, y: np.ndarray, raw: np.ndarray, sample_weight: np.ndarray | None) -> float:
         predicted = raw > 0 if self._n_label_columns is not None else _class_numbers(raw)

@@ -31,7 +31,7 @@ def stationarity(estimator: BaseNormRegMLP, X: Any, y: Any, sample_weight: Any =
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Targets, or classes among `classes_`.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights >= 0, normalised to mean 1 as in `fit`.
+        Weights >= 0, times those of the classes as the fit had them, normalised to mean 1 as in `fit`.
 
     Returns
     -------
@@ -97,7 +97,9 @@ def stationarity(estimator: BaseNormRegMLP, X: Any, y: Any, sample_weight: Any =
     weights, intercepts, layer_sizes = estimator._checked_layers()
     dtype = weights[0].dtype
     with single_thread:
-        X, target, sample_weight = estimator._check_data(X, y, sample_weight, loss, dtype, going_on=True)
+        X, target, sample_weight = estimator._check_data(
+            X, y, sample_weight, loss, dtype, going_on=True, as_fitted=True
+        )
         plan = estimator._make_plan(layer_sizes)
         weight = estimator._normalized_weight(sample_weight, dtype, {}, incremental=False)
         objective = Objective(plan, estimator.hidden_activation_, loss, X, target.y, weight)

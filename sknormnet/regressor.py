@@ -94,7 +94,8 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         at which to stop, see `sknormnet.inspection.stationarity`.
 
     verbose : bool or int, default=False
-        Print a line per epoch.
+        Print a table with a line per epoch: the two terms of the objective and their sum, the validation score, the
+        number of weights that are not zero, learning rate and seconds.
 
     warm_start : bool, default=False
         Go on from the previous fit: its weights, optimiser state and random stream.
@@ -106,10 +107,16 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         Whether sgd's momentum is Nesterov's.
 
     early_stopping : bool, default=False
-        Hold out a validation part, stop when its score no longer improves, and keep the best parameters.
+        Stop when the score on validation data no longer improves, and keep the best parameters. The data are held out,
+        or given to `fit` as X_val and y_val.
 
     validation_fraction : float in [0, 1), default=0.1
         Share that is held out with early_stopping; stratified by class where there are classes.
+
+    validation_scoring : str, callable or None, default=None
+        Score on the validation data: that of `score` for None, minus the mean loss for "loss", otherwise a scorer's
+        name or a callable ``scorer(estimator, X, y)`` as in `sklearn.metrics.check_scoring`, which gets
+        ``sample_weight`` where weights differ.
 
     beta_1, beta_2 : float in [0, 1), default=0.9, 0.999
         Decay of adam's moments.
@@ -139,29 +146,31 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
 
     history_ : dict of lists
         One entry per epoch or iteration of "data_loss", "penalty", "objective", "n_nonzero" (non-zero weights of each
-        matrix), "residual", "learning_rate" (fista: step; lbfgs: None), "validation_score" and "seconds". For adam and
-        sgd, losses are means over the epoch's batches. The residual of lbfgs and fista is the relative one of
-        `sknormnet.inspection.stationarity`, for a loss with kinks that of the smoothed loss; of adam and sgd None.
+        matrix), "residual", "learning_rate" (fista: step; lbfgs: None), "validation_score", "validation_loss" (mean
+        loss, without the penalty) and "seconds". For adam and sgd, data losses are means over the epoch's batches; the
+        validation loss is that of the parameters at the epoch's end. The residual of lbfgs and fista is the relative
+        one of `sknormnet.inspection.stationarity`, for a loss with kinks that of the smoothed loss; of adam and sgd
+        None.
 
     loss_curve_ : list of float
         The history's objective.
 
     loss_, best_loss_ : float
-        Last and lowest entry of the loss curve; best_loss_ is None with early stopping.
+        Last and lowest entry of the loss curve; best_loss_ is None with validation data.
 
     validation_scores_, best_validation_score_ : list of float, float
-        R^2 on the held-out part; None without early stopping.
+        Score on the validation data by `validation_scoring`, and the highest; None without them. NaN is never best.
 
     n_iter_ : int
         Epochs or iterations of the last fit.
 
-    stop_reason_ : {"stationary", "stalled", "max_iter", "patience", "diverged"}
+    stop_reason_ : {"stationary", "stalled", "max_iter", "patience", "diverged", "callback"}
         What ended the last fit. "stationary": lbfgs or fista met `tol` (with a loss with kinks, on its last smoothing).
         "stalled": they could not lower the objective any further, as on a kink of the network or at the precision of
         the dtype. "max_iter": that, or `max_fun`, was reached. "patience": no improvement for `n_iter_no_change`
         epochs, or iterations with early stopping. "diverged": the objective became infinite, NaN or far larger than at
-        first; the best parameters are kept. After `partial_fit`, "max_iter" or, once `n_iter_no_change` calls were
-        without improvement, "patience".
+        first; the best parameters are kept. "callback": one that ``set_callbacks`` has set asked to stop. After
+        `partial_fit`, "max_iter" or, once `n_iter_no_change` calls were without improvement, "patience".
 
     t_ : int
         Number of rows visited.
@@ -243,6 +252,7 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         nesterovs_momentum=True,
         early_stopping=False,
         validation_fraction=0.1,
+        validation_scoring=None,
         beta_1=0.9,
         beta_2=0.999,
         epsilon=1e-8,
@@ -275,6 +285,7 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
             nesterovs_momentum=nesterovs_momentum,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
+            validation_scoring=validation_scoring,
             beta_1=beta_1,
             beta_2=beta_2,
             epsilon=epsilon,
@@ -284,7 +295,7 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         )
 
     @validation.validated_fit
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the model.
 
         A fit that fails, Ctrl-C included, leaves the estimator as it was.
@@ -297,6 +308,13 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
             Targets, real and finite.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights >= 0, normalised to mean 1; rows of weight 0 are left out.
+        X_val, y_val : {array-like, sparse matrix} of shape (n_val, n_features), array-like, default=None
+            Validation data of one's own: nothing is held out of X then. The score and the loss on them are noted in
+            `history_`, the parameters of the best score are kept, and with early_stopping the fit stops when it no
+            longer improves. A search (GridSearchCV and the like) that routes them slices whatever has as many rows as
+            its X: give it validation data of another length.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of the validation score and loss.
 
         Returns
         -------
@@ -307,11 +325,11 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         ValueError, TypeError
             If the data or a parameter are not valid, or no finite parameters were found.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
     @available_if(check_stochastic)
     @validation.validated_fit
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Update the model with one epoch over the given rows.
 
         Parameters
@@ -322,12 +340,15 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
             Targets, real and finite.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights >= 0; every call's are divided by the mean of the first call's.
+        X_val, y_val, sample_weight_val : default=None
+            Validation data: the score and the loss on them are noted in `history_`, and with early_stopping
+            `stop_reason_` says when the score has not improved for n_iter_no_change calls.
 
         Returns
         -------
         self : object
         """
-        return self._fit(X, y, sample_weight, incremental=True)
+        return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), incremental=True)
 
     def predict(self, X, return_std=False):
         """Predicted means, medians or quantiles, whichever the loss estimates.
@@ -388,7 +409,8 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
             raise ValueError(
                 f"y has {values.shape[1]} targets, the first fit had {self._n_targets}; fit anew for others"
             )
-        return Target(values)
+        self._n_targets = values.shape[1]
+        return Target(values, y)
 
     def _validation_score(self, loss: Loss, y: np.ndarray, raw: np.ndarray, sample_weight: np.ndarray | None) -> float:
         prediction = validation.check_prediction(loss, loss.prediction(raw, y.shape[1]), len(raw))

@@ -4,7 +4,7 @@ The only module that uses scikit-learn's private helpers for parameter constrain
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
@@ -28,6 +29,7 @@ def parameter_constraints(task: str) -> dict[str, list]:
     """Constraints on the constructor's parameters, in scikit-learn's form."""
     positive = Interval(Real, 0, None, closed="neither")
     non_negative = Interval(Real, 0, None, closed="left")
+    of_classes = {"class_weight": [None, StrOptions({"balanced"}), dict]} if task == "classification" else {}
     count = Interval(Integral, 1, None, closed="left")
     return {
         "hidden_layer_sizes": ["array-like", count],
@@ -54,12 +56,14 @@ def parameter_constraints(task: str) -> dict[str, list]:
         "nesterovs_momentum": ["boolean"],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "validation_scoring": [None, StrOptions({"loss", *get_scorer_names()}), callable],
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "epsilon": [positive],
         "n_iter_no_change": [count, Options(Real, {np.inf})],
         "max_fun": [count],
         "dtype": [None, StrOptions({"float32", "float64"}), Options(type, {np.float32, np.float64})],
+        **of_classes,
     }
 
 
@@ -131,10 +135,29 @@ def check_hidden_layer_sizes(sizes: Any) -> tuple[int, ...]:
     return tuple(int(size) for size in sizes)
 
 
+def check_given_together(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
+    """Validation data are whole or absent."""
+    if (X_val is None) != (y_val is None) or (X_val is None and sample_weight_val is not None):
+        raise ValueError(
+            "X_val and y_val belong together, and sample_weight_val to them; one was given without another"
+        )
+
+
 def check_training_data(
-    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, dtype: Any, numeric_target: bool, reset: bool
+    estimator: BaseEstimator,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    dtype: Any,
+    numeric_target: bool,
+    reset: bool,
+    row_weights: Callable[[np.ndarray], np.ndarray | None],
 ) -> tuple[Any, np.ndarray, np.ndarray | None]:
-    """X with contiguous rows or CSR, y, and raw sample weights, without the rows of weight zero."""
+    """X with contiguous rows or CSR, y, and raw sample weights, without the rows of weight zero.
+
+    row_weights(y) gives factors of the sample weights, or None.
+    """
     with np.errstate(over="ignore"):  # values too large for float32 raise an error of their own
         X, y = validate_data(
             estimator,
@@ -157,10 +180,22 @@ def check_training_data(
         sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not sample_weight.any():
             raise ValueError("sample_weight is zero for every sample; give some samples a positive weight")
-        kept = sample_weight > 0
-        if not kept.all():
-            X, y, sample_weight = X[kept], y[kept], sample_weight[kept]
+        X, y, sample_weight = _of_positive_weight(X, y, sample_weight)
+    factors = row_weights(y)
+    if factors is not None:
+        with np.errstate(over="ignore"):
+            sample_weight = factors if sample_weight is None else sample_weight * factors
+        if not np.isfinite(sample_weight).all():
+            raise ValueError("sample_weight times class_weight is infinite; scale them down")
+        if not sample_weight.any():
+            raise ValueError("class_weight leaves no row with a positive weight")
+        X, y, sample_weight = _of_positive_weight(X, y, sample_weight)
     return as_core_input(X), y, sample_weight
+
+
+def _of_positive_weight(X: Any, y: np.ndarray, sample_weight: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray]:
+    kept = sample_weight > 0
+    return (X, y, sample_weight) if kept.all() else (X[kept], y[kept], sample_weight[kept])
 
 
 def as_core_input(X: Any) -> Any:

@@ -101,6 +101,7 @@ class Fista(Solver):
             )
 
         for iteration in range(1, max_iter + 1):
+            monitor.begin(x)
             smooth_at_z = smooth_at_x if at_x else self._smooth(objective, z, gradient)[0]
             if at_x:
                 gradient[:] = gradient_at_x
@@ -120,6 +121,8 @@ class Fista(Solver):
                     return iteration, step, np.inf, "diverged"
                 z[:], at_x, momentum = x, True, 1.0
                 record()
+                if monitor.says_stop:
+                    return iteration, step, at.relative, "patience"
                 continue
             rose = not new_value <= value
             collapsed = step * at.absolute**2 < COLLAPSED * abs(value) * at.relative**2
@@ -128,6 +131,8 @@ class Fista(Solver):
             if rose and not at_x:
                 z[:], at_x, momentum = x, True, 1.0  # the momentum overshot
                 record()
+                if monitor.says_stop:
+                    return iteration, step, at.relative, "patience"
                 continue
             if not rose:
                 next_momentum = 0.5 * (1 + np.sqrt(1 + 4 * momentum**2))
@@ -142,7 +147,7 @@ class Fista(Solver):
             record()
             if at.relative <= self.tol:
                 return iteration, step, at.relative, "stationary"
-            if monitor.exhausted and monitor.validate is not None:
+            if monitor.says_stop:
                 return iteration, step, at.relative, "patience"
             if stalled >= MOST_STALLED or rose:
                 return iteration, step, at.relative, "stalled"

@@ -44,7 +44,7 @@ class Lbfgs(Solver):
         self, objective: Objective, theta: np.ndarray, *, monitor: Monitor, rng: np.random.RandomState
     ) -> FitResult:
         objective.check_within_objective("solver='lbfgs' minimises")
-        function = _Function(objective, theta)
+        function = _Function(objective, theta, monitor)
         n_iter, reason = 0, "max_iter"
 
         def after_iteration(intermediate_result: scipy.optimize.OptimizeResult) -> None:
@@ -58,7 +58,7 @@ class Lbfgs(Solver):
                 residual=objective.stationarity(theta, function.split.gradient, function.bounds).relative,
                 learning_rate=None,
             )
-            if monitor.exhausted and monitor.validate is not None:
+            if monitor.says_stop:
                 raise StopIteration
 
         for last in continuation(objective, theta, monitor):
@@ -73,12 +73,14 @@ class Lbfgs(Solver):
                 gradient = function.split.largest_projected(result.x, result.jac)
                 reason = "stationary" if gradient <= self.tol else "max_iter" if result.status == 1 else "stalled"
                 # A start far from the minimum leaves a memory that stalls the search: it may go on without.
-                if not (last and reason == "stalled" and value - result.fun > RESTART_FALL * abs(result.fun)):
+                if monitor.says_stop or not (
+                    last and reason == "stalled" and value - result.fun > RESTART_FALL * abs(result.fun)
+                ):
                     break
                 value = result.fun
             else:
                 reason = "max_iter"
-            if monitor.exhausted and monitor.validate is not None:
+            if monitor.says_stop:
                 reason = "patience"
                 break
         settle(objective, theta, monitor)
@@ -121,7 +123,8 @@ class _Function:
     search shorten its step.
     """
 
-    def __init__(self, objective: Objective, theta: np.ndarray):
+    def __init__(self, objective: Objective, theta: np.ndarray, monitor: Monitor):
+        self._monitor = monitor
         self.split = _Split(objective)
         self.n_evaluations = 0
         self.data_loss, self.penalty = np.nan, np.nan
@@ -142,6 +145,7 @@ class _Function:
     def __call__(self, variables: np.ndarray) -> tuple[float, np.ndarray]:
         objective, theta, split = self._objective, self._theta, self.split
         self.n_evaluations += 1
+        self._monitor.begin(theta)
         split.theta_of(variables, theta)
         data_loss = objective.data_loss(theta, split.gradient, self.bounds)
         objective.add_smooth_penalty_gradient(theta, split.gradient)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -13,14 +14,17 @@ HISTORY_KEYS = (
     "residual",
     "learning_rate",
     "validation_score",
+    "validation_loss",
     "seconds",
 )
+
+COLUMNS = ("data loss", "penalty", "objective", "val. score", "non-zeros", "learn. rate", "seconds")
 
 
 class Monitor:
     """History and patience of one run.
 
-    Patience counts epochs in which the watched value did not improve by more than tol; NaN is worse than everything.
+    Patience counts epochs in which the watched value did not improve by tol; NaN is worse than everything.
 
     Parameters
     ----------
@@ -28,7 +32,11 @@ class Monitor:
     patience : float
         Number of epochs without improvement that are waited for; infinity waits for ever.
     validate : callable or None
-        theta -> score, higher is better: watched instead of the objective, and the best theta by it is kept.
+        theta -> score, higher is better, and mean loss on validation data. The best theta by the score is kept.
+    stops_on_validation : bool
+        Whether the score is watched; otherwise, or without validation data, it is the objective.
+    tasks : object or None
+        Has ``begin(theta)``, called before an epoch, and ``end(theta)``, after it, which says whether to stop.
     verbose : bool
     """
 
@@ -37,12 +45,17 @@ class Monitor:
         *,
         tol: float,
         patience: float,
-        validate: Callable[[np.ndarray], float] | None = None,
+        validate: Callable[[np.ndarray], tuple[float, float]] | None = None,
+        stops_on_validation: bool = True,
+        tasks: Any = None,
         verbose: bool = False,
     ):
         self.tol = tol
         self.patience = patience
         self.validate = validate
+        self.watches_validation = validate is not None and stops_on_validation
+        self.tasks = tasks
+        self.stop_requested = False
         self.verbose = verbose
         self.history: dict[str, list] = {key: [] for key in HISTORY_KEYS}
         self.best_objective = np.inf
@@ -58,25 +71,35 @@ class Monitor:
         return self._waited >= self.patience
 
     @property
+    def says_stop(self) -> bool:
+        """Whether a callback, or the validation score if it is watched, says that enough is enough."""
+        return self.stop_requested or (self.watches_validation and self.exhausted)
+
+    @property
     def exploded(self) -> bool:
         """Whether the objective is far above the first epoch's."""
         first, last = self.history["objective"][0], self.history["objective"][-1]
         return last - first > 10 * abs(first)
 
     @property
-    def progress(self) -> tuple[float, int]:
-        """What patience depends on: the best objective so far, and epochs waited since."""
-        return self.best_objective, self._waited
+    def progress(self) -> tuple[float, float, int]:
+        """What patience depends on: the best objective and score so far, and epochs waited since."""
+        return self.best_objective, self.best_score, self._waited
 
     @progress.setter
-    def progress(self, progress: tuple[float, int]) -> None:
-        self.best_objective, self._waited = progress
+    def progress(self, progress: tuple[float, float, int]) -> None:
+        self.best_objective, self.best_score, self._waited = progress
 
     def keep_if_best(self, theta: np.ndarray, objective: float) -> None:
         """Remember a point that is no epoch's, such as the start."""
         if objective < self.best_objective:
             self.best_objective = objective
             self._keep(theta)
+
+    def begin(self, theta: np.ndarray) -> None:
+        """An epoch or iteration begins, from theta; told once or more often."""
+        if self.tasks is not None:
+            self.tasks.begin(theta)
 
     def reset_patience(self) -> None:
         self._waited = 0
@@ -93,27 +116,40 @@ class Monitor:
     ) -> None:
         """Note one epoch or iteration, all of whose figures are finite."""
         objective = data_loss + penalty
-        score = None if self.validate is None else self.validate(theta)
-        if score is None:
-            improved = objective <= self.best_objective - self.tol
-            best = objective < self.best_objective
-        else:
-            improved = score >= self.best_score + self.tol
+        improved = objective <= self.best_objective - self.tol
+        best = objective < self.best_objective
+        score = validation_loss = None
+        if self.validate is not None:
+            score, validation_loss = self.validate(theta)
+            if self.watches_validation:
+                improved = score >= self.best_score + self.tol
             best = score > self.best_score
-            if best:
-                self.best_score = score
+            self.best_score = score if best else self.best_score
         self._waited = 0 if improved else self._waited + 1
         self.best_objective = min(self.best_objective, objective)
         if best:
             self._keep(theta)
         self.n_epochs += 1
         now = time.perf_counter()
-        values = (data_loss, penalty, objective, n_nonzero, residual, learning_rate, score, now - self._clock)
+        seconds = now - self._clock
+        values = (
+            data_loss,
+            penalty,
+            objective,
+            n_nonzero,
+            residual,
+            learning_rate,
+            score,
+            validation_loss,
+            seconds,
+        )
         self._clock = now
         for key, value in zip(HISTORY_KEYS, values, strict=True):
             self.history[key].append(value)
         if self.verbose:
-            self._print(data_loss, penalty, objective, score)
+            self._print()
+        if self.tasks is not None:
+            self.stop_requested |= self.tasks.end(theta)
 
     def _keep(self, theta: np.ndarray) -> None:
         if self.best_theta is None:
@@ -121,6 +157,18 @@ class Monitor:
         else:
             np.copyto(self.best_theta, theta)
 
-    def _print(self, data_loss: float, penalty: float, objective: float, score: float | None) -> None:
-        line = f"Epoch {self.n_epochs}, data loss {data_loss:.8f}, penalty {penalty:.8f}, objective {objective:.8f}"
-        print(line if score is None else f"{line}, validation score {score:.6f}")
+    def _print(self) -> None:
+        """A line of the table, under the names of its columns first."""
+        last = {key: values[-1] for key, values in self.history.items()}
+        if self.n_epochs == 1:
+            print(f"{'epoch':>6}" + "".join(f" {title:>12}" for title in COLUMNS))
+        cells = [
+            f"{last['data_loss']:.6g}",
+            f"{last['penalty']:.6g}",
+            f"{last['objective']:.6g}",
+            "-" if last["validation_score"] is None else f"{last['validation_score']:.6g}",
+            str(sum(last["n_nonzero"])),
+            "-" if last["learning_rate"] is None else f"{last['learning_rate']:.3g}",
+            f"{last['seconds']:.3g}",
+        ]
+        print(f"{self.n_epochs:>6}" + "".join(f" {cell:>12}" for cell in cells))

@@ -81,6 +81,7 @@ class Stochastic(Solver):
 
         epoch, stop_reason, warning = 0, "max_iter", None
         while epoch < self.max_iter:
+            monitor.begin(theta)
             if self.shuffle:
                 order.shuffle(rng)
             rate, next_rate = self.schedule.rates(first_epoch + epoch, n_seen)
@@ -121,12 +122,14 @@ class Stochastic(Solver):
         return FitResult(theta, epoch, stop_reason, warning, state)
 
     def _should_stop(self, monitor: Monitor) -> bool:
+        if monitor.stop_requested:
+            return True
         if not monitor.exhausted:
             return False
         if self.schedule.shrink():
             monitor.reset_patience()
             return False
-        return self.schedule.stops_on_plateau or monitor.validate is not None
+        return self.schedule.stops_on_plateau or monitor.watches_validation
 
     def _make_rule(self, objective: Objective) -> UpdateRule:
         make = UpdateRule.sgd if self.rule == "sgd" else UpdateRule.adam

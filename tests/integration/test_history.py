@@ -19,6 +19,7 @@ KEYS = {
     "residual",
     "learning_rate",
     "validation_score",
+    "validation_loss",
     "seconds",
 }
 
@@ -120,11 +121,3 @@ def test_only_an_unfinished_run_warns(solver, make_problem):
         warnings.simplefilter("error", ConvergenceWarning)
         model.fit(problem.X, problem.y)
     assert 2 < model.n_iter_ < 5000
-
-
-def test_verbose_prints_a_line_an_epoch(make_problem, capsys):
-    problem = make_problem("regression")
-    model = problem.Estimator((4,), max_iter=5, random_state=0).fit(problem.X, problem.y)
-    assert capsys.readouterr().out == ""
-    model.set_params(verbose=True).fit(problem.X, problem.y)
-    assert len(capsys.readouterr().out.splitlines()) == 5

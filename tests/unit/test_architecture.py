@@ -22,6 +22,8 @@ LEVELS = {
     "plan": 2,
     "objective": 3,
     "solvers": 4,
+    "held_out": 4,
+    "callbacks": 4,
     "validation": 4.5,
     "base": 5,
     "classifier": 6,

@@ -31,7 +31,7 @@ def script(monkeypatch):
 
 
 def test_pages_with_examples_are_found():
-    names = {"losses", "write_your_own_loss", "penalties_and_layer_weights", "write_your_own_penalty"}
+    names = {"losses", "training", "write_your_own_loss", "penalties_and_layer_weights", "write_your_own_penalty"}
     assert {page.stem for page in PAGES} >= names
 
 

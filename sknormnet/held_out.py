@@ -1,0 +1,114 @@
+"""Validation data: rows held out of the training data, or a table of their own."""
+
+import copy
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import train_test_split
+
+from sknormnet._core.network import Network, RowOrder
+from sknormnet.losses import Loss
+from sknormnet.plan import Plan
+
+
+@dataclass
+class HeldOut:
+    """Rows that are not trained on.
+
+    Attributes
+    ----------
+    X : ndarray or CSR
+        As the core reads it.
+    y : ndarray of shape (n, n_targets)
+        Encoded.
+    target : ndarray
+        y as it was given.
+    sample_weight : ndarray of shape (n,) or None
+    rows : ndarray of int64 or None
+        Which rows of these arrays; None is all.
+    """
+
+    X: Any
+    y: np.ndarray
+    target: np.ndarray
+    sample_weight: np.ndarray | None
+    rows: np.ndarray | None = None
+
+    def selected(self, array: Any) -> Any:
+        return array if array is None or self.rows is None else array[self.rows]
+
+
+def split_rows(
+    n: int, stratify: np.ndarray | None, fraction: float, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train on and rows held out, stratified where the classes allow it."""
+    if fraction == 0:
+        raise ValueError("early_stopping needs a validation_fraction above 0, or X_val and y_val")
+    if stratify is not None and np.unique(stratify, return_counts=True)[1].min() < 2:
+        warnings.warn("A class has one sample only: the validation set is not stratified.", UserWarning, stacklevel=6)
+        stratify = None
+    rows = np.arange(n, dtype=np.int64)
+    remedy = f"raise validation_fraction (now {fraction}) or use more data"
+    try:
+        train, held_out = train_test_split(rows, test_size=fraction, random_state=rng, stratify=stratify)
+    except ValueError as error:
+        raise ValueError(f"{n} samples cannot be split for early_stopping ({error}); {remedy}") from error
+    if len(held_out) < 2:
+        raise ValueError(f"the validation set has {len(held_out)} sample; {remedy}")
+    return train, held_out
+
+
+def make_validator(
+    held_out: HeldOut,
+    plan: Plan,
+    activation: Any,
+    loss: Loss,
+    score: Callable[[np.ndarray, np.ndarray, np.ndarray | None], float],
+) -> Callable[[np.ndarray], tuple[float, float]]:
+    """theta -> score on the held-out rows, higher is better, and their mean loss.
+
+    score takes the encoded y, raw predictions and sample weights.
+    """
+    network = Network(plan.layer_sizes, activation, held_out.X.dtype)
+    rows = None if held_out.rows is None else RowOrder(held_out.rows, held_out.X.shape[0])
+    y, weight = held_out.selected(held_out.y), held_out.selected(held_out.sample_weight)
+    total = len(y) if weight is None else float(weight.sum(dtype=np.float64))
+
+    def validate(theta: np.ndarray) -> tuple[float, float]:
+        raw = network.forward(*plan.split(theta), held_out.X, rows)
+        value, _ = loss.value_and_gradient(y, raw) if weight is None else loss.value_and_gradient(y, raw, weight)
+        return score(y, raw, weight), value / total
+
+    return validate
+
+
+def make_scored_validator(
+    held_out: HeldOut,
+    plan: Plan,
+    activation: Any,
+    loss: Loss,
+    scorer: Callable[..., float],
+    fitted: Callable[[list[np.ndarray], list[np.ndarray]], BaseEstimator],
+) -> Callable[[np.ndarray], tuple[float, float]]:
+    """The same with a scikit-learn scorer, which is called with an estimator that fitted(coefs, intercepts) returns."""
+    mean_loss = make_validator(held_out, plan, activation, loss, lambda *_: np.nan)
+    X, target = held_out.selected(held_out.X), held_out.selected(held_out.target)
+    weight = held_out.selected(held_out.sample_weight)
+    keywords = {} if weight is None else {"sample_weight": weight}
+
+    def validate(theta: np.ndarray) -> tuple[float, float]:
+        estimator = fitted(*(list(map(np.copy, arrays)) for arrays in plan.split(theta)))
+        return float(scorer(estimator, X, target, **keywords)), mean_loss(theta)[1]
+
+    return validate
+
+
+def unnamed_copy(estimator: BaseEstimator) -> BaseEstimator:
+    """A shallow copy that takes arrays without feature names."""
+    bare = copy.copy(estimator)
+    vars(bare).pop("feature_names_in_", None)
+    return bare
