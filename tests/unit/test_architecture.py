@@ -23,6 +23,8 @@ LEVELS = {
     "objective": 3,
     "solvers": 4,
     "validation": 4.5,
+    "conversion": 4.7,
+    "fitted": 4.8,
     "base": 5,
     "classifier": 6,
     "regressor": 6,
