@@ -249,7 +249,10 @@ class FittedNetwork(_HiddenFeatures, auto_wrap_output_keys=()):  # type: ignore[
         with single_thread:
             for start in range(0, X.shape[0], step):
                 block = _columns(X[start : start + step] if step < X.shape[0] else X, columns)
-                values = convert(network.forward(weights, intercepts, validation.as_block(block, dtype)))
+                z = network.forward(weights, intercepts, validation.as_block(block, dtype))
+                if not np.isfinite(z).all():  # large features may do that; looking here first costs next to nothing
+                    _check_finite(weights, intercepts)
+                values = convert(z)
                 if step >= X.shape[0]:
                     return values
                 if start == 0:
@@ -301,10 +304,7 @@ class FittedNetwork(_HiddenFeatures, auto_wrap_output_keys=()):  # type: ignore[
         weights, intercepts, _ = self._checked_layers()
         if not set(self._activations()) <= set(ACTIVATIONS):
             raise ValueError(f"hidden_activation_ must be one of {list(ACTIVATIONS)}, got {self.hidden_activation_!r}")
-        for name, arrays in (("coefs_", weights), ("intercepts_", intercepts)):
-            for i, array in enumerate(arrays):
-                if not np.isfinite(array).all():
-                    raise ValueError(f"{name}[{i}] contains NaN or infinity")
+        _check_finite(weights, intercepts)
         optimizer = (vars(self).get("_training_state") or {}).get("optimizer") or {}
         n_parameters = sum(array.size for array in weights + intercepts)
         for name in ("first", "second"):
@@ -340,3 +340,10 @@ def _checked_indices(indices: np.ndarray, n_inputs: int) -> int:
     if np.ndim(indices) != 1 or indices.dtype.kind != "i" or not 0 <= min(indices) <= max(indices) < n_inputs:
         raise ValueError(f"input_indices_ must be a vector of integers from 0 to {n_inputs - 1}")
     return len(indices)
+
+
+def _check_finite(weights: list[np.ndarray], intercepts: list[np.ndarray]) -> None:
+    for name, arrays in (("coefs_", weights), ("intercepts_", intercepts)):
+        for i, array in enumerate(arrays):
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name}[{i}] contains NaN or infinity")
