@@ -140,7 +140,7 @@ def _label_binarizer(model: Any) -> LabelBinarizer:
 def _make_trainable(mlp: MLPClassifier | MLPRegressor) -> None:
     """What scikit-learn's training starts with. The losses so far are another objective's, so its own count anew."""
     mlp.loss_curve_ = []
-    mlp.best_loss_ = None if mlp.early_stopping else np.inf
+    mlp.best_loss_ = np.inf
     mlp.validation_scores_ = [] if mlp.early_stopping else None
     mlp.best_validation_score_ = -np.inf if mlp.early_stopping else None
     mlp._no_improvement_count = 0

@@ -100,6 +100,7 @@ class FittedNetwork(_HiddenFeatures, auto_wrap_output_keys=()):  # type: ignore[
 
     @property
     def _n_features_out(self) -> int:
+        _has_hidden_layers(self)
         return len(self.intercepts_[-2])
 
     # ------------------------------------------------------------------------------------------------- sparsity
