@@ -12,6 +12,7 @@ from sklearn.feature_selection import SelectFromModel
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor, fitted
 from sknormnet.activations import ACTIVATIONS
@@ -171,3 +172,17 @@ def test_zeros_are_counted():
 def test_html_representation(hidden):
     for model in (NormRegMLPRegressor(hidden), fit(hidden=hidden)):
         assert "NormRegMLPRegressor" in model._repr_html_()
+
+
+# Solvers that learn what the checks ask for in few iterations.
+CHECKED = [
+    NormRegMLPRegressor((), solver="fista", max_iter=100),
+    NormRegMLPClassifier((), solver="fista", max_iter=100),
+    NormRegMLPClassifier(dtype="float64"),
+]
+
+
+@parametrize_with_checks(CHECKED)
+def test_estimator_checks(estimator, check):
+    """Without features, where a transformer's checks do not apply, and where it does not keep float32."""
+    check(estimator)
