@@ -66,9 +66,11 @@ class _HiddenFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         >>> from sklearn.datasets import load_iris
         >>> from sknormnet import NormRegMLPClassifier
         >>> X, y = load_iris(return_X_y=True)
-        >>> model = NormRegMLPClassifier((4, 2), max_iter=5, random_state=0, tol=0).fit(X, y)
-        >>> model.transform(X).shape
+        >>> model = NormRegMLPClassifier((8, 2), "tanh", solver="lbfgs", alpha=0.01, tol=0.01, random_state=0)
+        >>> model.fit_transform(X, y).shape
         (150, 2)
+        >>> model.get_feature_names_out()
+        array(['normregmlpclassifier0', 'normregmlpclassifier1'], dtype=object)
         """
         check_is_fitted(self)
         last_hidden = self.n_layers_ - 3
@@ -156,7 +158,9 @@ class FittedNetwork(_HiddenFeatures, auto_wrap_output_keys=()):  # type: ignore[
         >>> from sknormnet import NormRegMLPRegressor
         >>> X, y = load_diabetes(return_X_y=True)
         >>> X, y = scale(X), scale(y)
-        >>> model = NormRegMLPRegressor((20,), penalty="group_lasso", alpha=0.03, solver="fista", random_state=0)
+        >>> model = NormRegMLPRegressor(
+        ...     (20,), "tanh", penalty="group_lasso", alpha=0.05, solver="fista", max_iter=2000, random_state=0
+        ... )
         >>> small = model.fit(X, y).compact()
         >>> small.coefs_[0].shape == (len(small.input_indices_), len(small.intercepts_[0]))
         True
@@ -198,7 +202,7 @@ class FittedNetwork(_HiddenFeatures, auto_wrap_output_keys=()):  # type: ignore[
         >>> from sklearn.datasets import load_iris
         >>> from sknormnet import NormRegMLPClassifier
         >>> X, y = load_iris(return_X_y=True)
-        >>> model = NormRegMLPClassifier((5,), solver="lbfgs", penalty="l1", alpha=0.01, random_state=0).fit(X, y)
+        >>> model = NormRegMLPClassifier((5,), "tanh", solver="lbfgs", alpha=0.01, tol=0.01, random_state=0).fit(X, y)
         >>> mlp = model.to_sklearn()
         >>> type(mlp)
         <class 'sklearn.neural_network._multilayer_perceptron.MLPClassifier'>

@@ -14,7 +14,7 @@ from user_losses import Linex, NumpyLogLoss
 from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor
 from sknormnet.activations import ACTIVATIONS
 from sknormnet.conversion import SKLEARN_ACTIVATIONS
-from sknormnet.losses import LogLoss, Quantile
+from sknormnet.losses import LogitLink, LogLoss, Quantile
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -120,9 +120,15 @@ class TwoColumns(NumpyLogLoss):
         return n_classes
 
 
-def test_two_columns_for_two_classes_are_refused():
-    with pytest.raises(ValueError, match="1 logistic output"):
-        classifier(CLASSES["binary"], loss=TwoColumns()).to_sklearn()
+class TwoLogisticColumns(TwoColumns):
+    def link(self, n_targets, n_raw):
+        return LogitLink()
+
+
+@pytest.mark.parametrize("loss", [TwoColumns(), TwoLogisticColumns()])
+def test_two_columns_for_two_classes_are_refused(loss):
+    with pytest.raises(ValueError, match="1 logistic output.* has 2 with the inverse link '(softmax|logistic)'"):
+        classifier(CLASSES["binary"], loss=loss).to_sklearn()
 
 
 @pytest.mark.parametrize("activations", [["gelu"], ["relu", "tanh"]])
