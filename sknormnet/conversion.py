@@ -14,7 +14,7 @@ from sknormnet.losses import Loss
 SKLEARN_ACTIVATIONS = ("identity", "relu", "tanh", "logistic")
 SKLEARN_LOSSES = {"identity": "squared_error", "exp": "poisson"}  # of MLPRegressor, by the output's activation
 # Named alike but not meant alike, or given by the fitted network.
-NOT_SHARED = ("alpha", "loss", "hidden_layer_sizes", "activation")
+NOT_SHARED = {"alpha", "loss", "hidden_layer_sizes", "activation"}
 NOT_IN_SKLEARN = {"solver": "fista", "learning_rate": "cosine"}
 
 
@@ -81,10 +81,11 @@ def to_sklearn(
     activation = _one_activation(activations)
     _check_output(model)
     Estimator = MLPClassifier if model.task == "classification" else MLPRegressor
+    shared = Estimator().get_params().keys() - NOT_SHARED
     parameters = {
         name: value
         for name, value in model.get_params(deep=False).items()
-        if name in Estimator().get_params() and name not in NOT_SHARED and NOT_IN_SKLEARN.get(name) != value
+        if name in shared and NOT_IN_SKLEARN.get(name) != value
     }
     if model.task == "regression":
         parameters["loss"] = SKLEARN_LOSSES[model.out_activation_]

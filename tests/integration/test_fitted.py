@@ -173,6 +173,7 @@ def test_zeros_are_counted():
 def test_html_representation(hidden):
     for model in (NormRegMLPRegressor(hidden), fit(hidden=hidden)):
         assert "NormRegMLPRegressor" in model._repr_html_()
+        assert model._get_doc_link() == ""  # not a page of scikit-learn's
 
 
 # Solvers that learn what the checks ask for in few iterations.

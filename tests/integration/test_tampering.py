@@ -217,6 +217,14 @@ def test_moments_of_the_optimiser(change, moments, solver):
         pickle.loads(pickle.dumps(model))
 
 
+def test_infinite_moments_are_sound():
+    """In float32 the square of a gradient of 1e20 is infinite, and the step zero."""
+    model = fitted(warm_start=True)
+    model._training_state["optimizer"]["second"][0] = np.inf
+    loaded = pickle.loads(pickle.dumps(model))
+    assert_array_equal(loaded.fit(X, ESTIMATORS[NormRegMLPRegressor]).coefs_[0][0, 0], model.coefs_[0][0, 0])
+
+
 @pytest.mark.parametrize("Estimator", ESTIMATORS)
 def test_sound_models_pass(Estimator, tmp_path):
     path = tmp_path / "model.joblib"
