@@ -115,7 +115,7 @@ class FittedNetwork(_HiddenFeatures, auto_wrap_output_keys=()):  # type: ignore[
         ``SelectFromModel(model, threshold=np.finfo(float).tiny)`` selects the features that the network reads.
         """
         check_is_fitted(self)
-        W = np.asarray(self.coefs_[0], dtype=np.float64)
+        W = self._checked_layers()[0][0].astype(np.float64)
         largest = np.abs(W).max(axis=1)
         scale = np.where(largest > 0, largest, 1)  # the squares of tiny weights would vanish, those of large overflow
         importances = np.zeros(self.n_features_in_)
@@ -126,7 +126,7 @@ class FittedNetwork(_HiddenFeatures, auto_wrap_output_keys=()):  # type: ignore[
     def n_nonzero_(self) -> tuple[int, ...]:
         """Number of non-zero weights of each matrix, intercepts not counted."""
         check_is_fitted(self)
-        return tuple(int(np.count_nonzero(W)) for W in self.coefs_)
+        return tuple(int(np.count_nonzero(W)) for W in self._checked_layers()[0])
 
     @property
     def sparsity_(self) -> float:
