@@ -17,9 +17,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknormnet import validation
 from sknormnet._core.blas_threads import single_thread
-from sknormnet._core.network import Network
 from sknormnet.activations import POSITIVELY_HOMOGENEOUS
 from sknormnet.callbacks import EpochTasks
+from sknormnet.fitted import FittedNetwork
 from sknormnet.held_out import HeldOut, make_scored_validator, make_validator, split_rows, unnamed_copy
 from sknormnet.initializers import glorot_uniform
 from sknormnet.losses import Loss
@@ -30,7 +30,6 @@ from sknormnet.solvers import STOCHASTIC_SOLVERS, Fista, FitResult, Lbfgs, Monit
 NO_SCORE = (
     "The validation score was NaN in every epoch, so that none of them is the best: the last parameters are kept."
 )
-BLOCK_BYTES = 1 << 23  # predicting works on blocks of about this size
 
 
 @dataclass
@@ -65,7 +64,7 @@ def check_stochastic(estimator: "BaseNormRegMLP") -> bool:
     return True
 
 
-class BaseNormRegMLP(CallbackSupportMixin, BaseEstimator, ABC):
+class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
     """Parameters and training of NormRegMLPClassifier and NormRegMLPRegressor."""
 
     task: ClassVar[str]
@@ -213,6 +212,7 @@ class BaseNormRegMLP(CallbackSupportMixin, BaseEstimator, ABC):
             held_out = HeldOut(X, target.y, target.given, weight, rows)
         objective = Objective(plan, self.activation, loss, X, target.y, weight, train)
         objective.project(theta)
+        self.__dict__.pop("input_indices_", None)  # of a compact model, which a fresh fit is not
 
         def attributes(theta: np.ndarray) -> dict[str, Any]:
             return self._network_attributes(plan, *plan.split(theta), fitted_loss, n_targets)
@@ -324,6 +324,11 @@ class BaseNormRegMLP(CallbackSupportMixin, BaseEstimator, ABC):
     def _initial_theta(self, plan: Plan, dtype, rng, going_on: bool) -> np.ndarray:
         if not going_on:
             return glorot_uniform(plan.layer_sizes, self.activation, dtype, rng)
+        if hasattr(self, "input_indices_"):
+            raise ValueError(
+                "a model that compact() made is for predicting, training does not go on from it: go on with the model "
+                "that it was made from, or fit anew with warm_start=False"
+            )
         weights, intercepts, _ = self._checked_layers()
         shapes = [W.shape for W in weights]
         if shapes != plan.shapes:
@@ -453,48 +458,6 @@ class BaseNormRegMLP(CallbackSupportMixin, BaseEstimator, ABC):
         """The loss that the model was fitted with."""
         check_is_fitted(self)
         return validation.resolve_loss(self._fitted_loss, self.task)
-
-    def _predict_in_blocks(self, X, convert: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """convert(raw) for every row of X, without holding more than a block in between."""
-        check_is_fitted(self)
-        X = validation.check_prediction_data(self, X)
-        weights, intercepts, layer_sizes = self._checked_layers()
-        dtype = weights[0].dtype
-        network = Network(layer_sizes, self.hidden_activation_, dtype)
-        row_bytes = (layer_sizes[-1] + (X.shape[1] if X.dtype != dtype else 0)) * dtype.itemsize
-        step = max(1, BLOCK_BYTES // row_bytes)
-        out: np.ndarray
-        with single_thread:
-            for start in range(0, X.shape[0], step):
-                block = validation.as_block(X[start : start + step] if step < X.shape[0] else X, dtype)
-                values = convert(network.forward(weights, intercepts, block))
-                if step >= X.shape[0]:
-                    return values
-                if start == 0:
-                    out = np.empty((X.shape[0], *values.shape[1:]), dtype=values.dtype)
-                out[start : start + step] = values
-        return out
-
-    def _checked_layers(self) -> tuple[list[np.ndarray], list[np.ndarray], tuple[int, ...]]:
-        """The fitted arrays, shapes that fit together made sure of before they reach compiled code."""
-        weights = [np.ascontiguousarray(W) for W in self.coefs_]
-        intercepts = [np.ascontiguousarray(b) for b in self.intercepts_]
-        dtype = weights[0].dtype
-        layer_sizes = (self.n_features_in_, *(W.shape[-1] if W.ndim else -1 for W in weights))
-        for i, (W, b) in enumerate(zip(weights, intercepts, strict=True)):
-            if (
-                0 in W.shape
-                or W.shape != layer_sizes[i : i + 2]
-                or b.shape != W.shape[1:]
-                or not W.dtype == b.dtype == dtype
-            ):
-                raise ValueError(
-                    f"coefs_[{i}] of shape {W.shape} and intercepts_[{i}] of shape {b.shape} do not fit the network; "
-                    "they must keep the shapes and the dtype that fit gave them"
-                )
-        if dtype not in (np.float32, np.float64):
-            raise ValueError(f"coefs_ must be float32 or float64, got {dtype}")
-        return weights, intercepts, layer_sizes
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -194,6 +194,15 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
     feature_names_in_ : ndarray of str
         Names of the features, where X has string names for all of them.
 
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        Norms of the first matrix's rows: how much the network reads of each feature, zero for what it does not read.
+
+    n_nonzero_, sparsity_ : tuple of int, float
+        Non-zero weights of each matrix, and the share of exact zeros among the weights of all.
+
+    input_indices_ : ndarray of int
+        Of a model that `compact` made: the features that the first matrix has rows for.
+
     See Also
     --------
     NormRegMLPClassifier : The classifier.

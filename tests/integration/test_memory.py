@@ -55,12 +55,24 @@ model.set_params(solver="fista").fit(X, y)
 print(peak() - before)
 """
 
-SCRIPTS = {"predict": PREDICT, "fit": FIT, "fit-sparse": FIT_SPARSE}
+TRANSFORM = """
+X = rng.standard_normal((600_000, 40), dtype=np.float32)
+model = NormRegMLPRegressor((200, 4), max_iter=2).fit(X[:1000], X[:1000, 0])
+model.coefs_[0][0] = 0
+small = model.compact()
+for fitted in (model, small):
+    fitted.transform(X[:1000])
+before = peak()
+results = model.transform(X), small.transform(X), small.predict(X)
+print(peak() - before - sum(result.nbytes for result in results) / 2**20)
+"""
+
+SCRIPTS = {"predict": PREDICT, "transform": TRANSFORM, "fit": FIT, "fit-sparse": FIT_SPARSE}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_extra_memory_is_below_64_megabytes(script):
-    """Of predict beyond its result, of fit beyond the data (160 MB when dense)."""
+    """Of predict and transform beyond their results, of fit beyond the data (160 MB when dense)."""
     run = subprocess.run(
         [sys.executable, "-c", PREAMBLE + SCRIPTS[script]], capture_output=True, text=True, timeout=120
     )

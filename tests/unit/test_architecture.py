@@ -25,6 +25,8 @@ LEVELS = {
     "held_out": 4,
     "callbacks": 4,
     "validation": 4.5,
+    "conversion": 4.7,
+    "fitted": 4.8,
     "base": 5,
     "classifier": 6,
     "regressor": 6,
