@@ -296,6 +296,12 @@ class FittedNetwork(_HiddenFeatures, auto_wrap_output_keys=()):  # type: ignore[
 
     # ------------------------------------------------------------------------------------------- reading pickles
 
+    def __copy__(self):
+        """A shallow copy, which is not looked at: while a fit is under way, old weights may stand beside new data."""
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(vars(self))
+        return copied
+
     def __setstate__(self, state):
         """Take over the state of a pickle or a copy, after a look at what compiled code will read."""
         super().__setstate__(state)
