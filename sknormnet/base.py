@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,11 +16,11 @@ from sklearn.utils.validation import check_is_fitted
 from sknormnet import validation
 from sknormnet._core.blas_threads import single_thread
 from sknormnet._core.network import Network, RowOrder
-from sknormnet.activations import POSITIVELY_HOMOGENEOUS
+from sknormnet.activations import POSITIVELY_HOMOGENEOUS, activation_of_each
 from sknormnet.initializers import glorot_uniform
 from sknormnet.losses import Loss
 from sknormnet.objective import Objective
-from sknormnet.plan import Plan, make_plan
+from sknormnet.plan import Plan, make_plan, resolve_activation
 from sknormnet.solvers import STOCHASTIC_SOLVERS, Fista, FitResult, Lbfgs, Monitor, Solver, Stochastic, make_schedule
 
 BLOCK_BYTES = 1 << 23  # predicting works on blocks of about this size
@@ -161,6 +161,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
 
     def _fit_unguarded(self, X, y, sample_weight, incremental, classes) -> FitResult:
         hidden = validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
+        activation = resolve_activation(self.activation, len(hidden))
         loss = validation.resolve_loss(self.loss, self.task)
         going_on = hasattr(self, "coefs_") and (incremental or self.warm_start)
         X, y, sample_weight = validation.check_training_data(
@@ -177,19 +178,22 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         n_targets = target.y.shape[1]
         n_raw = validation.check_outputs(loss, n_targets, target.n_classes)
         fitted_loss = self.loss if isinstance(self.loss, str) else clone(self.loss)
-        plan = self._make_plan((X.shape[1], *hidden, n_raw))
+        plan = self._make_plan((X.shape[1], *hidden, n_raw), activation)
         state = getattr(self, "_training_state", None) or {} if going_on else {}
         rng = _restore_rng(state["rng"]) if state else check_random_state(self.random_state)
-        theta = self._initial_theta(plan, X.dtype, rng, going_on)
+        theta = self._initial_theta(plan, activation, X.dtype, rng, going_on)
         weight = self._normalized_weight(sample_weight, X.dtype, state, incremental)
         before_split = state.get("before_split") or _save_rng(rng)
         train, held_out = self._split(X.shape[0], target, _restore_rng(state["before_split"]) if state else rng)
-        objective = Objective(plan, self.activation, loss, X, target.y, weight, train)
+        objective = Objective(plan, activation, loss, X, target.y, weight, train)
         objective.project(theta)
+        validate = None
+        if held_out is not None:
+            validate = self._validator(plan, activation, loss, X, target.y, weight, held_out)
         monitor = Monitor(
             tol=self.tol,
             patience=self.n_iter_no_change,
-            validate=None if held_out is None else self._validator(plan, loss, X, target.y, weight, held_out),
+            validate=validate,
             verbose=bool(self.verbose),
         )
         optimizer = state.get("optimizer") if state.get("solver") == self.solver else None
@@ -218,7 +222,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             self.__dict__.pop("_training_state", None)
         return result
 
-    def _make_plan(self, layer_sizes: tuple[int, ...]) -> Plan:
+    def _make_plan(self, layer_sizes: tuple[int, ...], activation: str | Sequence[str]) -> Plan:
         plan = make_plan(
             layer_sizes,
             penalty=self.penalty,
@@ -228,9 +232,10 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             feature_weights=self.feature_weights,
             penalize_intercepts=bool(self.penalize_intercepts),
         )
-        if plan.can_be_evaded and self.activation in POSITIVELY_HOMOGENEOUS:
+        names = activation_of_each(activation, len(layer_sizes) - 2)
+        if plan.can_be_evaded([name in POSITIVELY_HOMOGENEOUS for name in names]):
             warnings.warn(
-                f"Some layers are penalised and others are not. With activation={self.activation!r} a penalised layer "
+                f"Some layers are penalised and others are not. With activation={activation!r} a penalised layer "
                 "can shrink while the next one grows and the function stays the same, so the penalty may have no "
                 "effect; penalise every layer, if only a little.",
                 UserWarning,
@@ -238,9 +243,9 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             )
         return plan
 
-    def _initial_theta(self, plan: Plan, dtype, rng, going_on: bool) -> np.ndarray:
+    def _initial_theta(self, plan: Plan, activation, dtype, rng, going_on: bool) -> np.ndarray:
         if not going_on:
-            return glorot_uniform(plan.layer_sizes, self.activation, dtype, rng)
+            return glorot_uniform(plan.layer_sizes, activation, dtype, rng)
         weights, intercepts, _ = self._checked_layers()
         shapes = [W.shape for W in weights]
         if shapes != plan.shapes:
@@ -287,8 +292,8 @@ class BaseNormRegMLP(BaseEstimator, ABC):
             raise ValueError(f"the validation set has {len(held_out)} sample; {remedy}")
         return train, held_out
 
-    def _validator(self, plan: Plan, loss: Loss, X, y, weight, held_out) -> Callable[[np.ndarray], float]:
-        network = Network(plan.layer_sizes, self.activation, X.dtype)
+    def _validator(self, plan: Plan, activation, loss: Loss, X, y, weight, held_out) -> Callable[[np.ndarray], float]:
+        network = Network(plan.layer_sizes, activation, X.dtype)
         y_held_out, rows = y[held_out], RowOrder(held_out, X.shape[0])
         weight_held_out = None if weight is None else weight[held_out]
 
@@ -349,7 +354,7 @@ class BaseNormRegMLP(BaseEstimator, ABC):
         self.coefs_, self.intercepts_ = plan.split(result.theta)
         self.n_layers_ = len(plan.layer_sizes)
         self.n_outputs_ = plan.layer_sizes[-1]
-        self.hidden_activation_ = self.activation
+        self.hidden_activation_ = objective.activation
         self.n_iter_ = result.n_iter
         self.t_ = result.n_iter * objective.n_samples + (self.t_ if going_on else 0)
         self.loss_curve_ = list(history["objective"])
