@@ -49,16 +49,16 @@ struct Elu {  // below zero exp(z) - 1, with the derivative a + 1
 // come out as zero.
 template <class A> struct SmoothRelu {
     static constexpr bool cheap = false, keeps_slope = true;
-    template <class T> static Evaluation<T> evaluate(T z) {
+    template <class T> SKNORMNET_INLINE static Evaluation<T> evaluate(T z) {
         const Evaluation<T> rest = A::rest(absolute(z));  // h and q
         return {(z < 0 ? T(0) : z) + rest.value, z < 0 ? rest.slope : 1 - rest.slope};
     }
-    template <class T> static T value(T z) { return evaluate(z).value; }  // the unused slope is not computed
+    template <class T> SKNORMNET_INLINE static T value(T z) { return evaluate(z).value; }  // the unused slope is not computed
     template <class T> static T times_derivative(T delta, T slope) { return delta * slope; }
 };
 
 struct Gelu : SmoothRelu<Gelu> {  // z * Phi(z) = max(z, 0) - |z| * (1 - Phi(|z|))
-    template <class T> static Evaluation<T> rest(T x) {
+    template <class T> SKNORMNET_INLINE static Evaluation<T> rest(T x) {
         constexpr T density_at_zero = static_cast<T>(0.398942280401432678);  // 1 / sqrt(2 * pi)
         x = x > Format<T>::normal_saturation ? Format<T>::normal_saturation : x;
         const T e = exponential_of_half_square(x), ratio = normal_tail_ratio(x);
@@ -67,7 +67,7 @@ struct Gelu : SmoothRelu<Gelu> {  // z * Phi(z) = max(z, 0) - |z| * (1 - Phi(|z|
 };
 
 struct Silu : SmoothRelu<Silu> {  // z / (1 + exp(-z)) = max(z, 0) - |z| / (1 + exp(|z|))
-    template <class T> static Evaluation<T> rest(T x) {
+    template <class T> SKNORMNET_INLINE static Evaluation<T> rest(T x) {
         x = x > -Format<T>::exp_underflow ? -Format<T>::exp_underflow : x;
         const T e = exponential(-x), inverse = 1 / (1 + e);
         return {-x * (e * inverse), e * inverse * (1 - x * inverse)};
@@ -75,7 +75,7 @@ struct Silu : SmoothRelu<Silu> {  // z / (1 + exp(-z)) = max(z, 0) - |z| / (1 + 
 };
 
 struct Softplus : SmoothRelu<Softplus> {  // log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|))
-    template <class T> static Evaluation<T> rest(T x) {
+    template <class T> SKNORMNET_INLINE static Evaluation<T> rest(T x) {
         const T e = exponential(-x);
         return {log1p_unit(e), e / (1 + e)};
     }

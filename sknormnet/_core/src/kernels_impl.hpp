@@ -14,10 +14,13 @@
 #endif
 
 // Inlines all calls inside a function: a loop vectorises only if its whole body is inlined, whatever its size.
+// Clang's flatten reaches one call deep; below it, long functions need SKNORMNET_INLINE.
 #if defined(__GNUC__)
 #define SKNORMNET_FLATTEN __attribute__((flatten))
+#define SKNORMNET_INLINE __attribute__((always_inline)) inline
 #else
 #define SKNORMNET_FLATTEN
+#define SKNORMNET_INLINE inline
 #endif
 
 namespace {
