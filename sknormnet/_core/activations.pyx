@@ -35,7 +35,7 @@ def activation_value(name, const cython.floating[:, ::1] z):
 
 
 def activation_forward(name, const cython.floating[:, ::1] z):
-    """activation(z), and what its derivative follows from: the derivative itself, if the kernel keeps it, or the same."""
+    """activation(z), and what its derivative follows from: the derivative itself where it is kept, else the value."""
     cdef int index = ACTIVATIONS[name]
     out = np.array(z)
     slope = np.empty_like(out) if kernels.keeps_slope[float](index) else out

@@ -53,7 +53,8 @@ template <class A> struct SmoothRelu {
         const Evaluation<T> rest = A::rest(absolute(z));  // h and q
         return {(z < 0 ? T(0) : z) + rest.value, z < 0 ? rest.slope : 1 - rest.slope};
     }
-    template <class T> SKNORMNET_INLINE static T value(T z) { return evaluate(z).value; }  // the unused slope is not computed
+    // The slope is not used here, so the compiler leaves it out.
+    template <class T> SKNORMNET_INLINE static T value(T z) { return evaluate(z).value; }
     template <class T> static T times_derivative(T delta, T slope) { return delta * slope; }
 };
 

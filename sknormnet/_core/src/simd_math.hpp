@@ -20,16 +20,16 @@ template <> struct Format<float> {
     static constexpr float ln_2_low = -2.12194440054690583e-4f;
     static constexpr float exp_overflow = 89.0f;
     static constexpr float exp_underflow = -104.0f;
-    static constexpr float tanh_saturation = 9.5f;  // tanh rounds to 1 from here on
+    static constexpr float tanh_saturation = 9.5f;     // tanh rounds to 1 from here on
     static constexpr float normal_saturation = 14.5f;  // exp(-x^2 / 2) underflows from here on
-    static constexpr int exp_degree = 7;            // Taylor terms for |r| <= ln(2)/2
-    static constexpr int atanh_terms = 8;           // series terms for |s| <= 1/3
+    static constexpr int exp_degree = 7;               // Taylor terms for |r| <= ln(2)/2
+    static constexpr int atanh_terms = 8;              // series terms for |s| <= 1/3
     static constexpr float largest = 3.40282347e+38f;
     static constexpr float tiny = 1.17549435e-38f;  // the smallest normal number
     static constexpr Bits high_half = ~Bits(0xfff);  // clears the low half of the mantissa
     static constexpr int normal_tail_degree = 10;
     static constexpr float normal_tail[] = {
-        0.7552851305f,    0.6078966578f,   0.3871373823f,   0.1865213075f,  0.06039729391f,  0.007545268164f,
+        0.7552851305f,   0.6078966578f,    0.3871373823f,   0.1865213075f,   0.06039729391f,  0.007545268164f,
         -0.00348807553f, -0.001646295612f, 1.693554583e-4f, 2.346217611e-4f, -5.264564978e-5f};
 };
 
