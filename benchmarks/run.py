@@ -45,7 +45,7 @@ def parse():
         )
         if name == "steps":
             command.add_argument("--libraries", nargs="+", choices=FILES, default=[*FILES])
-            command.add_argument("--only", choices=("libraries", "losses"), help="one half of it")
+            command.add_argument("--only", choices=("libraries", "losses", "activations"), help="one part of it")
         if name == "search":
             command.add_argument("--batch-size", nargs="+", type=int, default=[32, 200])
     return parser.parse_args()
@@ -82,14 +82,20 @@ def measure(options):
 
         return search.run(*arguments, options.batch_size)
     results = {}
-    if options.only != "losses":
+    if options.only in (None, "libraries"):
         import steps
 
         results["libraries"] = steps.run(*arguments, options.libraries, options.clock)
-    if options.only != "libraries" and load("sknormnet").VERSION is not None:
+    if load("sknormnet").VERSION is None:
+        return results
+    if options.only in (None, "losses"):
         import losses
 
         results["losses"] = losses.run(options.dtype, options.repeats, options.clock)
+    if options.only in (None, "activations"):
+        import activations
+
+        results["activations"] = activations.run(options.dtype, options.repeats, options.clock)
     return results
 
 

@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -17,14 +17,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknormnet import validation
 from sknormnet._core.blas_threads import single_thread
-from sknormnet.activations import POSITIVELY_HOMOGENEOUS
+from sknormnet.activations import POSITIVELY_HOMOGENEOUS, activation_of_each
 from sknormnet.callbacks import EpochTasks
 from sknormnet.fitted import FittedNetwork
 from sknormnet.held_out import HeldOut, make_scored_validator, make_validator, split_rows, unnamed_copy
 from sknormnet.initializers import glorot_uniform
 from sknormnet.losses import Loss
 from sknormnet.objective import Objective
-from sknormnet.plan import Plan, make_plan
+from sknormnet.plan import Plan, make_plan, resolve_activation
 from sknormnet.solvers import STOCHASTIC_SOLVERS, Fista, FitResult, Lbfgs, Monitor, Solver, Stochastic, make_schedule
 
 NO_SCORE = (
@@ -188,6 +188,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         if has_callbacks:
             context.call_on_fit_task_begin(**hook_data)
         hidden = validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
+        activation = resolve_activation(self.activation, len(hidden))
         loss = validation.resolve_loss(self.loss, self.task)
         going_on = hasattr(self, "coefs_") and (incremental or self.warm_start)
         X, target, sample_weight = self._check_data(
@@ -197,10 +198,10 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         n_raw = validation.check_outputs(loss, n_targets, target.n_classes)
         fitted_loss = self.loss if isinstance(self.loss, str) else clone(self.loss)
         plan = self._make_plan((X.shape[1], *hidden, n_raw))
-        self._warn_if_partly_penalized(plan)
+        self._warn_if_partly_penalized(plan, activation)
         state = getattr(self, "_training_state", None) or {} if going_on else {}
         rng = _restore_rng(state["rng"]) if state else check_random_state(self.random_state)
-        theta = self._initial_theta(plan, X.dtype, rng, going_on)
+        theta = self._initial_theta(plan, activation, X.dtype, rng, going_on)
         weight = self._normalized_weight(sample_weight, X.dtype, state, incremental)
         before_split = state.get("before_split") or _save_rng(rng)
         train = held_out = None
@@ -210,18 +211,18 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             split_rng = _restore_rng(state["before_split"]) if state else rng
             train, rows = split_rows(X.shape[0], target.stratify, self.validation_fraction, split_rng)
             held_out = HeldOut(X, target.y, target.given, weight, rows)
-        objective = Objective(plan, self.activation, loss, X, target.y, weight, train)
+        objective = Objective(plan, activation, loss, X, target.y, weight, train)
         objective.project(theta)
         self.__dict__.pop("input_indices_", None)  # of a compact model, which a fresh fit is not
 
         def attributes(theta: np.ndarray) -> dict[str, Any]:
-            return self._network_attributes(plan, *plan.split(theta), fitted_loss, n_targets)
+            return self._network_attributes(plan, activation, *plan.split(theta), fitted_loss, n_targets)
 
         tasks = EpochTasks(context, self.max_iter, hook_data, attributes) if has_callbacks else None
         monitor = Monitor(
             tol=self.tol,
             patience=self.n_iter_no_change,
-            validate=None if held_out is None else self._validator(held_out, plan, loss),
+            validate=None if held_out is None else self._validator(held_out, plan, activation, loss),
             stops_on_validation=bool(self.early_stopping),
             tasks=tasks,
             verbose=bool(self.verbose),
@@ -257,7 +258,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         else:
             self.__dict__.pop("_training_state", None)
         if has_callbacks:
-            final = self._network_attributes(plan, self.coefs_, self.intercepts_, fitted_loss, n_targets)
+            final = self._network_attributes(plan, activation, self.coefs_, self.intercepts_, fitted_loss, n_targets)
             context.call_on_fit_task_end(**hook_data, reconstruction_attributes=final)
         return result
 
@@ -311,19 +312,20 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             penalize_intercepts=bool(self.penalize_intercepts),
         )
 
-    def _warn_if_partly_penalized(self, plan: Plan) -> None:
-        if plan.can_be_evaded and self.activation in POSITIVELY_HOMOGENEOUS:
+    def _warn_if_partly_penalized(self, plan: Plan, activation: str | Sequence[str]) -> None:
+        names = activation_of_each(activation, len(plan.shapes) - 1)
+        if plan.can_be_evaded([name in POSITIVELY_HOMOGENEOUS for name in names]):
             warnings.warn(
-                f"Some layers are penalised and others are not. With activation={self.activation!r} a penalised layer "
+                f"Some layers are penalised and others are not. With activation={activation!r} a penalised layer "
                 "can shrink while the next one grows and the function stays the same, so the penalty may have no "
                 "effect; penalise every layer, if only a little.",
                 UserWarning,
                 stacklevel=6,
             )
 
-    def _initial_theta(self, plan: Plan, dtype, rng, going_on: bool) -> np.ndarray:
+    def _initial_theta(self, plan: Plan, activation, dtype, rng, going_on: bool) -> np.ndarray:
         if not going_on:
-            return glorot_uniform(plan.layer_sizes, self.activation, dtype, rng)
+            return glorot_uniform(plan.layer_sizes, activation, dtype, rng)
         if hasattr(self, "input_indices_"):
             raise ValueError(
                 "a model that compact() made is for predicting, training does not go on from it: go on with the model "
@@ -352,16 +354,18 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             mean = _mean(sample_weight)
         return (sample_weight / mean).astype(dtype)
 
-    def _validator(self, held_out: HeldOut, plan: Plan, loss: Loss) -> Callable[[np.ndarray], tuple[float, float]]:
+    def _validator(
+        self, held_out: HeldOut, plan: Plan, activation: Any, loss: Loss
+    ) -> Callable[[np.ndarray], tuple[float, float]]:
         scoring, n_targets = self.validation_scoring, held_out.y.shape[1]
         if scoring is None:
 
             def score(y: np.ndarray, raw: np.ndarray, weight: np.ndarray | None) -> float:
                 return self._validation_score(loss, y, raw, weight)
 
-            return make_validator(held_out, plan, self.activation, loss, score)
+            return make_validator(held_out, plan, activation, loss, score)
         if isinstance(scoring, str) and scoring == "loss":
-            of_loss = make_validator(held_out, plan, self.activation, loss, lambda *_: np.nan)
+            of_loss = make_validator(held_out, plan, activation, loss, lambda *_: np.nan)
 
             def minus_loss(theta: np.ndarray) -> tuple[float, float]:
                 _, value = of_loss(theta)
@@ -371,11 +375,11 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
 
         def fitted(coefs: list[np.ndarray], intercepts: list[np.ndarray]) -> BaseEstimator:
             estimator = unnamed_copy(self)
-            vars(estimator).update(self._network_attributes(plan, coefs, intercepts, loss, n_targets))
+            vars(estimator).update(self._network_attributes(plan, activation, coefs, intercepts, loss, n_targets))
             return estimator
 
         scorer = check_scoring(self, scoring)
-        return make_scored_validator(held_out, plan, self.activation, loss, scorer, fitted)
+        return make_scored_validator(held_out, plan, activation, loss, scorer, fitted)
 
     def _make_solver(self, n_samples: int, state: dict | None, incremental: bool) -> Solver:
         if self.solver == "lbfgs":
@@ -418,7 +422,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         return min(int(self.batch_size), n_samples)
 
     def _network_attributes(
-        self, plan: Plan, coefs: list, intercepts: list, loss: str | Loss, n_targets: int
+        self, plan: Plan, activation: Any, coefs: list, intercepts: list, loss: str | Loss, n_targets: int
     ) -> dict[str, Any]:
         """All that predicting needs."""
         n_raw = plan.layer_sizes[-1]
@@ -427,7 +431,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             "intercepts_": intercepts,
             "n_layers_": len(plan.layer_sizes),
             "n_outputs_": n_raw,
-            "hidden_activation_": self.activation,
+            "hidden_activation_": activation,
             "out_activation_": validation.resolve_loss(loss, self.task).link(n_targets, n_raw).name,
             "_fitted_loss": loss,
             "_n_targets": n_targets,

@@ -35,8 +35,10 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Units of each hidden layer. ``()`` is a linear model.
 
-    activation : {"identity", "relu", "tanh", "logistic"}, default="relu"
-        Activation of the hidden layers.
+    activation : str, sequence of str or PerLayer, default="relu"
+        Activation of the hidden layers: "identity", "relu", "tanh", "logistic", "leaky_relu" (slope 0.01 below zero),
+        "elu", "gelu" (exact), "silu" or "softplus". A sequence has one name per hidden layer, a `PerLayer` one for the
+        first hidden layer, those between and the last.
 
     loss : str or Loss, default="log_loss"
         Loss on the raw outputs: "log_loss", "brier", "hinge", "squared_hinge", "modified_huber" or "focal"; the two
@@ -202,8 +204,8 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
     n_outputs_ : int
         Raw outputs.
 
-    hidden_activation_ : str
-        Activation of the fitted hidden layers.
+    hidden_activation_ : str or tuple of str
+        Activation of the fitted hidden layers: one name if all have the same, otherwise one for each.
 
     out_activation_ : str
         Inverse link of the outputs. Of losses with probabilities: "logistic" for two classes and for labels, "softmax"

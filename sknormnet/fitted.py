@@ -15,7 +15,7 @@ from sknormnet import validation
 from sknormnet._core.activations import activation_value
 from sknormnet._core.blas_threads import single_thread
 from sknormnet._core.network import Network
-from sknormnet.activations import ACTIVATIONS
+from sknormnet.activations import ACTIVATIONS, activation_of_each
 from sknormnet.conversion import compact_layers, to_sklearn
 
 BLOCK_BYTES = 1 << 23  # predicting works on blocks of about this size
@@ -76,7 +76,7 @@ class _HiddenFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         last_hidden = self.n_layers_ - 3
 
         def features(z: np.ndarray) -> np.ndarray:
-            return activation_value(self._activation_of_layer(last_hidden), z)
+            return activation_value(self._activations()[last_hidden], z)
 
         return self._forward_in_blocks(X, features, n_layers=last_hidden + 1)
 
@@ -87,7 +87,7 @@ class FittedNetwork(_HiddenFeatures, auto_wrap_output_keys=()):  # type: ignore[
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]
     hidden_layer_sizes: Any
-    hidden_activation_: str
+    hidden_activation_: str | tuple[str, ...]
     n_features_in_: int
     n_layers_: int
     n_outputs_: int
@@ -217,16 +217,13 @@ class FittedNetwork(_HiddenFeatures, auto_wrap_output_keys=()):  # type: ignore[
 
     # ----------------------------------------------------------------------------------------------- predicting
 
-    def _activation_of_layer(self, i: int) -> str:
-        """Activation of the hidden layer i."""
-        return self.hidden_activation_
-
-    def _activations(self) -> list[str]:
-        return [self._activation_of_layer(i) for i in range(self.n_layers_ - 2)]
+    def _activations(self) -> tuple[str, ...]:
+        """The activation of each hidden layer."""
+        return activation_of_each(self.hidden_activation_, self.n_layers_ - 2)
 
     def _network(self, layer_sizes: tuple[int, ...], dtype: np.dtype) -> Network:
         """The fitted network, or its first layers."""
-        return Network(layer_sizes, self.hidden_activation_, dtype)
+        return Network(layer_sizes, self._activations()[: len(layer_sizes) - 2], dtype)
 
     def _inputs(self) -> np.ndarray:
         """Columns of X that the first matrix has rows for."""
@@ -313,8 +310,12 @@ class FittedNetwork(_HiddenFeatures, auto_wrap_output_keys=()):  # type: ignore[
 
     def _check_fitted_state(self) -> None:
         weights, intercepts, _ = self._checked_layers()
-        if not set(self._activations()) <= set(ACTIVATIONS):
-            raise ValueError(f"hidden_activation_ must be one of {list(ACTIVATIONS)}, got {self.hidden_activation_!r}")
+        names = self._activations()
+        if len(names) != self.n_layers_ - 2 or not set(names) <= set(ACTIVATIONS):
+            raise ValueError(
+                f"hidden_activation_ must be one of {list(ACTIVATIONS)}, or one for each hidden layer; got "
+                f"{self.hidden_activation_!r}"
+            )
         _check_finite(weights, intercepts)
         optimizer = (vars(self).get("_training_state") or {}).get("optimizer") or {}
         n_parameters = sum(array.size for array in weights + intercepts)

@@ -1,6 +1,7 @@
 """The objective: network, loss, data and penalty terms as functions of theta. All that a solver sees."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +74,8 @@ class Objective:
     Parameters
     ----------
     plan : Plan
-    activation : str
+    activation : str or sequence of str
+        One name for all hidden layers, or one for each.
     loss : Loss
     X : ndarray or CSR of shape (n, n_features)
         float32 or float64, the dtype of all arithmetic; rows contiguous.
@@ -86,7 +88,7 @@ class Objective:
     def __init__(
         self,
         plan: Plan,
-        activation: str,
+        activation: str | Sequence[str],
         loss: Loss,
         X: Any,
         y: np.ndarray,
@@ -94,6 +96,7 @@ class Objective:
         rows: np.ndarray | None = None,
     ):
         self.plan = plan
+        self.activation = activation
         self.dtype = X.dtype
         self.rows = rows
         self.n_samples = X.shape[0] if rows is None else len(rows)

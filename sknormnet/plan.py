@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 
 from sknormnet._core.network import LayerPenalties, aligned_empty
 from sknormnet._core.penalties import NetworkNormKernel
+from sknormnet.activations import ACTIVATIONS
 from sknormnet.penalties import PENALTIES, ElasticNet, NoPenalty, Penalty
 from sknormnet.penalties.base import CompiledPenalty
 
@@ -25,16 +26,18 @@ SCALES = {
 
 
 class PerLayer(BaseEstimator):
-    """One value for the first, the hidden and the last weight matrix, whatever the depth.
+    """One value for the first layer, one for those between and one for the last, whatever the depth.
 
-    For ``layer_weights`` the three are numbers, multiplied by ``scale``; for ``penalty`` they are penalties. In a grid,
+    For ``layer_weights`` the three are numbers, multiplied by ``scale``, for ``penalty`` they are penalties, and the
+    layers are the weight matrices: the one at the inputs, those between hidden layers, the one at the outputs. For
+    ``activation`` they are names, and the layers are the hidden layers: the one next to the inputs, those between, the
+    one next to the outputs. One layer is a first only, two are a first and a last. In a grid,
     ``layer_weights=PerLayer()`` makes ``layer_weights__first`` a parameter of its own.
 
     Parameters
     ----------
-    first, hidden, last : float >= 0, or penalty, default=1
-        For the matrix at the inputs, those between hidden layers, and the one at the outputs. A network of one matrix
-        has a first only, a network of two a first and a last.
+    first, hidden, last : float >= 0, penalty, or name of an activation, default=1
+        For the first layer, those between, and the last.
     scale : {"uniform", "size", "fan"}, default="uniform"
         Factor from the layer's shape: 1, 1 / (fan_in*fan_out), or (fan_in + fan_out) / (fan_in*fan_out). For layer
         weights only.
@@ -54,10 +57,8 @@ class PerLayer(BaseEstimator):
         self.scale = scale
 
     def for_layers(self, n_layers: int) -> list[Any]:
-        """The value of each of n_layers weight matrices."""
-        if n_layers == 1:
-            return [self.first]
-        return [self.first, *[self.hidden] * (n_layers - 2), self.last]
+        """The value of each of n_layers layers."""
+        return [self.first, *[self.hidden] * (n_layers - 2), self.last][:n_layers]
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,21 @@ class Plan:
         """Whether there is one term for all layers together."""
         return self.terms[0].penalty.network_wide
 
-    @property
-    def can_be_evaded(self) -> bool:
-        """Whether some layers have a penalty and others none; constraints count as neither."""
-        terms = [term for term in self.terms if not term.penalty.constraint]
-        return len({term.strength > 0 and term.penalty.name != "none" for term in terms}) == 2
+    def can_be_evaded(self, homogeneous: Sequence[bool]) -> bool:
+        """Whether some layers have a penalty and others none, with only homogeneous activations between them.
+
+        Constraints count as neither. `homogeneous` says of each hidden layer whether its activation f has
+        f(c*z) = c*f(z) for c > 0: weight can move from one side of it to the other.
+        """
+        connected: set[bool] = set()
+        for layer, term in enumerate(self.terms):
+            if layer > 0 and not homogeneous[layer - 1]:
+                connected = set()
+            if not term.penalty.constraint:
+                connected.add(term.strength > 0 and term.penalty.name != "none")
+            if len(connected) == 2:
+                return True
+        return False
 
     def weight_slices(self) -> list[slice]:
         """Where each layer's W lies in theta; its b follows."""
@@ -157,6 +168,40 @@ class Plan:
         theta = aligned_empty(self.n_parameters, dtype)
         np.concatenate([a.ravel() for pair in zip(coefs, intercepts, strict=True) for a in pair], out=theta)
         return theta
+
+
+def resolve_activation(activation: Any, n_hidden: int) -> str | tuple[str, ...]:
+    """The name of the activation of all hidden layers, or, where they differ, a tuple with one name for each.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or a sequence does not have one name per hidden layer.
+    """
+    if isinstance(activation, str):
+        names = [activation]
+    elif isinstance(activation, PerLayer):
+        if activation.scale != "uniform":
+            raise ValueError("a PerLayer of activations takes no scale")
+        names = activation.for_layers(n_hidden)
+    elif np.ndim(activation) != 1:
+        raise ValueError(
+            f"activation must be a name, or a flat sequence with one name per hidden layer: {activation!r}"
+        )
+    else:
+        names = list(activation)
+        if len(names) != n_hidden:
+            raise ValueError(
+                f"activation has {len(names)} entries, but the network has {n_hidden} hidden layers; "
+                "PerLayer(first=..., hidden=..., last=...) fits any depth"
+            )
+    for name in names:
+        if not isinstance(name, str) or name not in ACTIVATIONS:
+            raise ValueError(
+                f"the activation of a hidden layer must be one of {list(ACTIVATIONS)}, got {name!r}; a PerLayer of "
+                "activations names all three: PerLayer(first='tanh', hidden='relu', last='relu')"
+            )
+    return str(names[0]) if len(set(names)) == 1 else tuple(str(name) for name in names)
 
 
 def layer_shapes(layer_sizes: tuple[int, ...]) -> list[tuple[int, int]]:

@@ -22,8 +22,10 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Units of each hidden layer. ``()`` is a linear model.
 
-    activation : {"identity", "relu", "tanh", "logistic"}, default="relu"
-        Activation of the hidden layers.
+    activation : str, sequence of str or PerLayer, default="relu"
+        Activation of the hidden layers: "identity", "relu", "tanh", "logistic", "leaky_relu" (slope 0.01 below zero),
+        "elu", "gelu" (exact), "silu" or "softplus". A sequence has one name per hidden layer, a `PerLayer` one for the
+        first hidden layer, those between and the last.
 
     loss : str or Loss, default="squared_error"
         Loss on the raw outputs: "squared_error", "absolute_error", "huber", "log_cosh", "quantile",
@@ -181,8 +183,8 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
     n_outputs_ : int
         Raw outputs.
 
-    hidden_activation_ : str
-        Activation of the fitted hidden layers.
+    hidden_activation_ : str or tuple of str
+        Activation of the fitted hidden layers: one name if all have the same, otherwise one for each.
 
     out_activation_ : str
         Inverse link of the outputs: "identity", "exp" for the losses with a log link, "sorted" for several quantiles,

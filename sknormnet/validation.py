@@ -33,7 +33,7 @@ def parameter_constraints(task: str) -> dict[str, list]:
     count = Interval(Integral, 1, None, closed="left")
     return {
         "hidden_layer_sizes": ["array-like", count],
-        "activation": [StrOptions(set(ACTIVATIONS))],
+        "activation": [StrOptions(set(ACTIVATIONS)), PerLayer, "array-like"],
         "loss": [StrOptions(set(loss_names(task))), Loss],
         "penalty": [None, StrOptions(set(PENALTIES)), Penalty, PerLayer, "array-like"],
         "alpha": [non_negative],

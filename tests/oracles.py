@@ -22,23 +22,29 @@ from penalty_oracles import (  # noqa: F401
     weighted_inputs,
     weighted_terms,
 )
-from scipy.special import expit, logsumexp
+from scipy.special import expit, logsumexp, ndtr
 
 ACTIVATIONS = {
     "identity": lambda z: z,
     "relu": lambda z: np.maximum(z, 0.0),
     "tanh": np.tanh,
     "logistic": expit,
+    "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
+    "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
+    "gelu": lambda z: z * ndtr(z),
+    "silu": lambda z: z * expit(z),
+    "softplus": lambda z: np.logaddexp(0, z),
 }
 
 
 def raw_prediction(X, coefs, intercepts, activation="relu"):
-    """Output of the last layer before the inverse link."""
+    """Output of the last layer before the inverse link; activation is a name, or has one per hidden layer."""
+    names = [activation] * (len(coefs) - 1) if isinstance(activation, str) else activation
     raw = X
     for layer, (W, b) in enumerate(zip(coefs, intercepts, strict=True)):
         raw = raw @ W + b
         if layer < len(coefs) - 1:
-            raw = ACTIVATIONS[activation](raw)
+            raw = ACTIVATIONS[names[layer]](raw)
     return raw
 
 

@@ -9,6 +9,11 @@ ACTIVATIONS = {
     "relu": kernels.RELU,
     "tanh": kernels.TANH,
     "logistic": kernels.LOGISTIC,
+    "leaky_relu": kernels.LEAKY_RELU,
+    "elu": kernels.ELU,
+    "gelu": kernels.GELU,
+    "silu": kernels.SILU,
+    "softplus": kernels.SOFTPLUS,
 }
 
 
@@ -25,21 +30,37 @@ def activation_value(name, const cython.floating[:, ::1] z):
     cdef cython.floating[:, ::1] view = out
     cdef cython.floating[::1] bias = zero
     if out.size:
-        kernels.bias_activation(index, &view[0, 0], &bias[0], z.shape[0], z.shape[1])
+        kernels.activation_forward(index, &view[0, 0], &bias[0], <cython.floating*> NULL, z.shape[0], z.shape[1])
     return out
 
 
-def activation_backward(name, const cython.floating[:, ::1] a, const cython.floating[:, ::1] delta):
-    """delta * activation'(z) from a = activation(z), and its column sums."""
+def activation_forward(name, const cython.floating[:, ::1] z):
+    """activation(z), and what its derivative follows from: the derivative itself where it is kept, else the value."""
     cdef int index = ACTIVATIONS[name]
-    if a.shape[0] != delta.shape[0] or a.shape[1] != delta.shape[1]:
-        raise ValueError("a and delta must have the same shape")
+    out = np.array(z)
+    slope = np.empty_like(out) if kernels.keeps_slope[float](index) else out
+    zero = np.zeros(z.shape[1], dtype=out.dtype)
+    cdef cython.floating[:, ::1] view = out
+    cdef cython.floating[:, ::1] slope_view = slope
+    cdef cython.floating[::1] bias = zero
+    if out.size:
+        kernels.activation_forward(
+            index, &view[0, 0], &bias[0], &slope_view[0, 0], z.shape[0], z.shape[1]
+        )
+    return out, slope
+
+
+def activation_backward(name, const cython.floating[:, ::1] a_or_slope, const cython.floating[:, ::1] delta):
+    """delta * activation'(z), and its column sums, from the second array of `activation_forward`."""
+    cdef int index = ACTIVATIONS[name]
+    if a_or_slope.shape[0] != delta.shape[0] or a_or_slope.shape[1] != delta.shape[1]:
+        raise ValueError("a_or_slope and delta must have the same shape")
     out = np.array(delta)
-    sums = np.zeros(a.shape[1], dtype=out.dtype)
+    sums = np.zeros(out.shape[1], dtype=out.dtype)
     cdef cython.floating[:, ::1] view = out
     cdef cython.floating[::1] sums_view = sums
     if out.size:
         kernels.activation_backward(
-            index, &a[0, 0], &view[0, 0], &sums_view[0], a.shape[0], a.shape[1]
+            index, &a_or_slope[0, 0], &view[0, 0], &sums_view[0], out.shape[0], out.shape[1]
         )
     return out, sums

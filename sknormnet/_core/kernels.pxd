@@ -11,6 +11,11 @@ cdef extern from "kernels.hpp" namespace "sknormnet" nogil:
         RELU
         TANH
         LOGISTIC
+        LEAKY_RELU
+        ELU
+        GELU
+        SILU
+        SOFTPLUS
 
     cdef enum:
         RESIDUAL_LOSS
@@ -98,7 +103,8 @@ cdef extern from "kernels.hpp" namespace "sknormnet" nogil:
 
 
 cdef extern from "array_functions.hpp" namespace "sknormnet" nogil:
-    void bias_activation[T](int, T*, const T*, i64, i64)
+    bint keeps_slope[T](int)
+    void activation_forward[T](int, T*, const T*, T*, i64, i64)
     void activation_backward[T](int, const T*, T*, T*, i64, i64)
     void* loss_function[T](int)
     void logistic[T](const T*, T*, i64)

@@ -40,7 +40,7 @@ class Network:
     n_parameters: int
     n_outputs: int
     dtype: np.dtype
-    def __init__(self, layer_sizes: Sequence[int], activation: str, dtype: DTypeLike) -> None: ...
+    def __init__(self, layer_sizes: Sequence[int], activation: str | Sequence[str], dtype: DTypeLike) -> None: ...
     def bind(
         self,
         X: Any,

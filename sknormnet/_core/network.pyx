@@ -94,7 +94,7 @@ cdef extern from "network.hpp" namespace "sknormnet" nogil:
         double gemm_seconds(i64, i64) except +
 
     cdef cppclass CNetwork "sknormnet::Network"[T](NetworkBase):
-        CNetwork(const vector[i64]&, int, void*, bool) except +
+        CNetwork(const vector[i64]&, const vector[int]&, void*, bool) except +
 
 
 cdef int check_signals() noexcept with gil:
@@ -238,8 +238,8 @@ cdef class Network:
     ----------
     layer_sizes : sequence of int
         Number of inputs, hidden units and raw outputs.
-    activation : str
-        Name of the hidden activation.
+    activation : str or sequence of str
+        Name of the activation of all hidden layers, or one name for each.
     dtype : numpy dtype
         float32 or float64: of theta, the data and the arithmetic.
     """
@@ -254,16 +254,22 @@ cdef class Network:
 
     def __init__(self, layer_sizes, activation, dtype):
         cdef vector[i64] sizes = layer_sizes
-        cdef int index = ACTIVATIONS[activation]
+        cdef vector[int] activations
         cdef bool in_pieces = small_products_are_faster()
+        n_hidden = len(layer_sizes) - 2
+        names = [activation] * n_hidden if isinstance(activation, str) else list(activation)
+        if len(names) != n_hidden:
+            raise ValueError(f"expected an activation for each of {n_hidden} hidden layers, got {len(names)}")
+        for name in names:
+            activations.push_back(ACTIVATIONS[name])
         self.layer_sizes = tuple(layer_sizes)
         self.dtype = np.dtype(dtype)
         self.n_outputs = sizes.back()
         self.n_parameters = sum((i + 1) * o for i, o in zip(layer_sizes[:-1], layer_sizes[1:]))
         if self.dtype == np.float32:
-            self.c.reset(new CNetwork[float](sizes, index, <void*> sgemm, in_pieces))
+            self.c.reset(new CNetwork[float](sizes, activations, <void*> sgemm, in_pieces))
         elif self.dtype == np.float64:
-            self.c.reset(new CNetwork[double](sizes, index, <void*> dgemm, in_pieces))
+            self.c.reset(new CNetwork[double](sizes, activations, <void*> dgemm, in_pieces))
         else:
             raise ValueError(f"dtype must be float32 or float64, got {self.dtype}")
 

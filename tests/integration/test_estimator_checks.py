@@ -47,6 +47,16 @@ def test_at_defaults(estimator, check):
     check(estimator)
 
 
+MIXED_ACTIVATIONS = [
+    Estimator((10, 8, 6), ("gelu", "leaky_relu", "softplus"), **SOLVERS["adam"]) for Estimator in ESTIMATORS
+]
+
+
+@parametrize_with_checks(MIXED_ACTIVATIONS)
+def test_mixed_activations(estimator, check):
+    check(estimator)
+
+
 @parametrize_with_checks(VARIANTS)
 def test_every_solver_with_every_penalty(estimator, check):
     check(estimator)

@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.metrics import log_loss, mean_squared_error
 
 from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor, PerLayer
+from sknormnet.activations import ACTIVATIONS
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -60,7 +61,7 @@ def test_objective_of_each_task_and_solver(task, solver, make_problem):
     assert model.objective_ == pytest.approx(expected, rel=1e-10)
 
 
-@pytest.mark.parametrize("activation", ["identity", "relu", "tanh", "logistic"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("hidden_layer_sizes", [(), (5,), (5, 4, 3)])
 def test_objective_of_each_activation(activation, hidden_layer_sizes, make_problem):
     problem = make_problem("multiclass")

@@ -62,6 +62,16 @@ def test_gradient(activation, loss, n_targets, n_classes, hidden, sparse):
     check_gradient(*problem(activation, hidden, loss, n_targets, n_classes, sparse=sparse))
 
 
+MIXED = [("gelu", "tanh", "softplus"), ("leaky_relu", "silu", "elu"), ("logistic", "identity", "gelu")]
+
+
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
+@pytest.mark.parametrize(("loss", "n_targets", "n_classes"), SMOOTH, ids=str)
+@pytest.mark.parametrize("activations", MIXED, ids=str)
+def test_gradient_of_mixed_activations(activations, loss, n_targets, n_classes, sparse):
+    check_gradient(*problem(activations, (4, 3, 5), loss, n_targets, n_classes, sparse=sparse))
+
+
 @pytest.mark.parametrize("hidden", [(), (4,)], ids=str)
 @pytest.mark.parametrize(("loss", "n_targets", "n_classes"), ALL, ids=str)
 def test_gradient_of_every_loss(loss, n_targets, n_classes, hidden):

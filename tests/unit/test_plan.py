@@ -5,8 +5,8 @@ import pytest
 from sklearn.base import clone
 
 from sknormnet import PerLayer
-from sknormnet.penalties import L1, L2, ElasticNet, NoPenalty
-from sknormnet.plan import PenaltyTerm, Plan, resolve_layer_weights, resolve_penalties
+from sknormnet.penalties import L1, L2, ElasticNet, NonNegative, NoPenalty
+from sknormnet.plan import PenaltyTerm, Plan, resolve_activation, resolve_layer_weights, resolve_penalties
 
 SIZES = (10, 6, 4, 2)
 
@@ -95,3 +95,63 @@ def test_per_layer_has_parameters():
     per_layer = PerLayer(first=2, scale="fan")
     assert clone(per_layer).get_params() == {"first": 2, "hidden": 1, "last": 1, "scale": "fan"}
     assert clone(PerLayer(first=L1())).get_params()["first"].name == "l1"
+
+
+@pytest.mark.parametrize(
+    ("activation", "n_hidden", "expected"),
+    [
+        ("tanh", 0, "tanh"),
+        ("tanh", 3, "tanh"),
+        (["tanh", "relu"], 2, ("tanh", "relu")),
+        (np.array(["gelu", "silu"]), 2, ("gelu", "silu")),
+        (("elu", "elu"), 2, "elu"),
+        ((), 0, ()),
+        (PerLayer("gelu", "tanh", "elu"), 0, ()),
+        (PerLayer("gelu", "tanh", "elu"), 1, "gelu"),
+        (PerLayer("gelu", "tanh", "elu"), 2, ("gelu", "elu")),
+        (PerLayer("gelu", "tanh", "elu"), 4, ("gelu", "tanh", "tanh", "elu")),
+        (PerLayer(first="gelu"), 1, "gelu"),
+    ],
+)
+def test_activation(activation, n_hidden, expected):
+    resolved = resolve_activation(activation, n_hidden)
+    assert resolved == expected
+    assert all(type(name) is str for name in ([resolved] if isinstance(resolved, str) else resolved))
+
+
+@pytest.mark.parametrize(
+    ("activation", "n_hidden", "message"),
+    [
+        ("swish", 1, "must be one of .*'silu'.*, got 'swish'"),
+        (["relu", "swish"], 2, "got 'swish'"),
+        (["relu", None], 2, "got None"),
+        (["relu"], 2, "1 entries, but the network has 2 hidden layers; PerLayer"),
+        (["relu"], 0, "1 entries, but the network has 0 hidden layers"),
+        ([["relu", "tanh"]], 1, "flat sequence"),
+        (np.array("relu", dtype=object), 1, "flat sequence"),
+        (PerLayer(), 1, "got 1; a PerLayer of activations names all three"),
+        (PerLayer(first="relu", last="swish"), 2, "got 'swish'"),
+        (PerLayer("relu", "relu", "relu", scale="fan"), 2, "takes no scale"),
+    ],
+)
+def test_bad_activation(activation, n_hidden, message):
+    with pytest.raises(ValueError, match=message):
+        resolve_activation(activation, n_hidden)
+
+
+@pytest.mark.parametrize(
+    ("strengths", "homogeneous", "expected"),
+    [
+        ((1, 1, 1), (True, True), False),
+        ((1, 0, 1), (True, True), True),
+        ((1, 0, 1), (False, True), True),
+        ((1, 0, 1), (False, False), False),
+        ((1, 1, 0), (True, False), False),
+        ((0, 1, 1), (False, True), False),
+        ((0, None, 1), (True, True), True),  # weight moves through a layer that is only constrained
+        ((0, None, 1), (True, False), False),
+    ],
+)
+def test_a_penalty_is_evaded_through_homogeneous_activations(strengths, homogeneous, expected):
+    terms = tuple(PenaltyTerm(NonNegative() if s is None else L2(), s or 0.0) for s in strengths)
+    assert Plan((2, 3, 4, 1), terms).can_be_evaded(homogeneous) is expected

@@ -4,13 +4,14 @@
 
 namespace sknormnet {
 
-template <class T> void bias_activation(int activation, T* z, const T* bias, i64 rows, i64 columns) {
-    kernels<T>().bias_activation[activation](z, bias, rows, columns);
-}
-
+template <class T> bool keeps_slope(int activation) { return kernels<T>().activations[activation].keeps_slope; }
 template <class T>
-void activation_backward(int activation, const T* a, T* delta, T* sums, i64 rows, i64 columns) {
-    kernels<T>().activation_backward[activation](a, delta, sums, rows, columns);
+void activation_forward(int activation, T* z, const T* bias, T* slope, i64 rows, i64 columns) {
+    kernels<T>().activations[activation].forward(z, bias, slope, rows, columns);
+}
+template <class T>
+void activation_backward(int activation, const T* a_or_slope, T* delta, T* sums, i64 rows, i64 columns) {
+    kernels<T>().activations[activation].backward(a_or_slope, delta, sums, rows, columns);
 }
 
 template <class T> void* loss_function(int loss) { return reinterpret_cast<void*>(kernels<T>().losses[loss]); }

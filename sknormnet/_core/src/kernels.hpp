@@ -6,7 +6,7 @@ namespace sknormnet {
 
 using i64 = std::int64_t;
 
-enum Activation : int { IDENTITY, RELU, TANH, LOGISTIC, N_ACTIVATIONS };
+enum Activation : int { IDENTITY, RELU, TANH, LOGISTIC, LEAKY_RELU, ELU, GELU, SILU, SOFTPLUS, N_ACTIVATIONS };
 enum LossId : int {
     RESIDUAL_LOSS,  // piecewise linear or quadratic in raw - y
     MARGIN_LOSS,    // the same in 1 - margin
@@ -122,14 +122,20 @@ template <class T> struct GroupFunctions {
                    const AdamStep& step, T* steps, T* scratch);
 };
 
-template <class T> struct KernelTable {
-    // z <- activation(z + bias), row by row
-    void (*bias_activation[N_ACTIVATIONS])(T* z, const T* bias, i64 rows, i64 columns);
-    // delta <- delta * activation'(.), from the activation's value a; column sums of the result are added to sums
-    void (*activation_backward[N_ACTIVATIONS])(const T* a, T* delta, T* sums, i64 rows, i64 columns);
+template <class T> struct ActivationFunctions {
+    bool keeps_slope;  // whether the derivative is kept by the forward pass; otherwise it follows from the value a
+    // z <- activation(z + bias), row by row; slope <- activation'(z + bias) where it is kept, unless null
+    void (*forward)(T* z, const T* bias, T* slope, i64 rows, i64 columns);
+    // delta <- delta * activation'(.), from the slope if it is kept, otherwise from a; column sums of the result are
+    // added to sums
+    void (*backward)(const T* a_or_slope, T* delta, T* sums, i64 rows, i64 columns);
     // of a layer of one output, in one pass: gradient += a' d, delta <- (d w') * activation'(.), sums += column sums
-    void (*single_output_backward[N_ACTIVATIONS])(const T* a, const T* d, const T* w, T* delta, T* sums, T* gradient,
-                                                  i64 rows, i64 columns);
+    void (*single_output_backward)(const T* a, const T* slope, const T* d, const T* w, T* delta, T* sums, T* gradient,
+                                   i64 rows, i64 columns);
+};
+
+template <class T> struct KernelTable {
+    ActivationFunctions<T> activations[N_ACTIVATIONS];
     void (*column_sums)(const T* delta, T* sums, i64 rows, i64 columns);  // added to sums
 
     LossFunction<T> losses[N_LOSSES];

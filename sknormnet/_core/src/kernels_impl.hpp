@@ -14,10 +14,13 @@
 #endif
 
 // Inlines all calls inside a function: a loop vectorises only if its whole body is inlined, whatever its size.
+// Clang's flatten reaches one call deep; below it, long functions need SKNORMNET_INLINE.
 #if defined(__GNUC__)
 #define SKNORMNET_FLATTEN __attribute__((flatten))
+#define SKNORMNET_INLINE __attribute__((always_inline)) inline
 #else
 #define SKNORMNET_FLATTEN
+#define SKNORMNET_INLINE inline
 #endif
 
 namespace {
@@ -48,123 +51,11 @@ template <class Body> inline void for_columns(i64 n, const Body& body) {
     for (; j < n; ++j) body(j);
 }
 
-// ---------------------------------------------------------------------------------------------- activations
-
-struct Identity {
-    static constexpr bool cheap = true;
-    template <class T> static T value(T z) { return z; }
-    template <class T> static T times_derivative(T delta, T) { return delta; }
+template <class T> struct Evaluation {
+    T value, slope;  // of a function of one variable
 };
 
-struct Relu {
-    static constexpr bool cheap = true;
-    template <class T> static T value(T z) { return z < 0 ? T(0) : z; }  // NaN stays NaN
-    template <class T> static T times_derivative(T delta, T a) { return a == 0 ? T(0) : delta; }
-};
-
-struct Tanh {
-    static constexpr bool cheap = false;
-    template <class T> static T value(T z) { return hyperbolic_tangent(z); }
-    template <class T> static T times_derivative(T delta, T a) { return delta * (1 - a * a); }
-};
-
-struct Logistic {
-    static constexpr bool cheap = false;
-    template <class T> static T value(T z) { return logistic_function(z); }
-    template <class T> static T times_derivative(T delta, T a) { return delta * (a * (1 - a)); }
-};
-
-template <class T, class A> void bias_activation(T* z, const T* bias, i64 rows, i64 columns) {
-    if (columns == 1) {
-        const T b = bias[0];
-#pragma omp simd
-        for (i64 i = 0; i < rows; ++i) z[i] = A::value(z[i] + b);
-        return;
-    }
-    if (A::cheap || columns >= CHUNK) {
-        for (i64 i = 0; i < rows; ++i) {
-            T* SKNORMNET_RESTRICT row = z + i * columns;
-            for_columns(columns, [=](i64 j) { row[j] = A::value(row[j] + bias[j]); });
-        }
-        return;
-    }
-    // Costly functions run over several rows at once: short rows would leave most of their work in a scalar tail.
-    const i64 step = CHUNK / columns;
-    for (i64 start = 0; start < rows; start += step) {
-        const i64 block_rows = smaller(step, rows - start);
-        T* SKNORMNET_RESTRICT block = z + start * columns;
-        for (i64 i = 0; i < block_rows; ++i) {
-            for_columns(columns, [=](i64 j) { block[i * columns + j] += bias[j]; });
-        }
-#pragma omp simd
-        for (i64 j = 0; j < block_rows * columns; ++j) block[j] = A::value(block[j]);
-    }
-}
-
-// Four rows a pass: the sums are read and written a quarter as often.
-template <class T, class A>
-void activation_backward(const T* a, T* delta, T* SKNORMNET_RESTRICT sums, i64 rows, i64 columns) {
-    i64 i = 0;
-    for (; i + 4 <= rows; i += 4) {
-        const T* SKNORMNET_RESTRICT a0 = a + i * columns;
-        T* SKNORMNET_RESTRICT row0 = delta + i * columns;
-        for_columns(columns, [=](i64 j) {
-            const T d0 = A::times_derivative(row0[j], a0[j]);
-            const T d1 = A::times_derivative(row0[j + columns], a0[j + columns]);
-            const T d2 = A::times_derivative(row0[j + 2 * columns], a0[j + 2 * columns]);
-            const T d3 = A::times_derivative(row0[j + 3 * columns], a0[j + 3 * columns]);
-            row0[j] = d0;
-            row0[j + columns] = d1;
-            row0[j + 2 * columns] = d2;
-            row0[j + 3 * columns] = d3;
-            sums[j] += (d0 + d1) + (d2 + d3);
-        });
-    }
-    for (; i < rows; ++i) {
-        const T* SKNORMNET_RESTRICT a_row = a + i * columns;
-        T* SKNORMNET_RESTRICT row = delta + i * columns;
-        for_columns(columns, [=](i64 j) {
-            const T d = A::times_derivative(row[j], a_row[j]);
-            row[j] = d;
-            sums[j] += d;
-        });
-    }
-}
-
-// What one output d = d loss / d raw does to the hidden layer a below it, in one pass over a: its weights' gradient
-// a' d, the hidden layer's delta (d w') * activation'(.), and that delta's column sums.
-template <class T, class A>
-void single_output_backward(const T* a, const T* d, const T* SKNORMNET_RESTRICT w, T* delta,
-                            T* SKNORMNET_RESTRICT sums, T* SKNORMNET_RESTRICT gradient, i64 rows, i64 columns) {
-    i64 i = 0;
-    for (; i + 4 <= rows; i += 4) {
-        const T* SKNORMNET_RESTRICT a0 = a + i * columns;
-        T* SKNORMNET_RESTRICT row0 = delta + i * columns;
-        const T d0 = d[i], d1 = d[i + 1], d2 = d[i + 2], d3 = d[i + 3];
-        for_columns(columns, [=](i64 j) {
-            const T h0 = a0[j], h1 = a0[j + columns], h2 = a0[j + 2 * columns], h3 = a0[j + 3 * columns];
-            const T e0 = A::times_derivative(d0 * w[j], h0), e1 = A::times_derivative(d1 * w[j], h1);
-            const T e2 = A::times_derivative(d2 * w[j], h2), e3 = A::times_derivative(d3 * w[j], h3);
-            row0[j] = e0;
-            row0[j + columns] = e1;
-            row0[j + 2 * columns] = e2;
-            row0[j + 3 * columns] = e3;
-            gradient[j] += (d0 * h0 + d1 * h1) + (d2 * h2 + d3 * h3);
-            sums[j] += (e0 + e1) + (e2 + e3);
-        });
-    }
-    for (; i < rows; ++i) {
-        const T* SKNORMNET_RESTRICT a_row = a + i * columns;
-        T* SKNORMNET_RESTRICT row = delta + i * columns;
-        const T di = d[i];
-        for_columns(columns, [=](i64 j) {
-            const T e = A::times_derivative(di * w[j], a_row[j]);
-            row[j] = e;
-            gradient[j] += di * a_row[j];
-            sums[j] += e;
-        });
-    }
-}
+#include "activations_impl.hpp"
 
 template <class T> void column_sums(const T* SKNORMNET_RESTRICT delta, T* SKNORMNET_RESTRICT sums, i64 rows, i64 columns) {
     if (columns == 1) {
@@ -449,12 +340,9 @@ void vector_matrix(const T* a, i64 stride, const T* SKNORMNET_RESTRICT d, T* SKN
 
 template <class T> constexpr sknormnet::KernelTable<T> make_table() {
     return {
-        {bias_activation<T, Identity>, bias_activation<T, Relu>, bias_activation<T, Tanh>,
-         bias_activation<T, Logistic>},
-        {activation_backward<T, Identity>, activation_backward<T, Relu>, activation_backward<T, Tanh>,
-         activation_backward<T, Logistic>},
-        {single_output_backward<T, Identity>, single_output_backward<T, Relu>, single_output_backward<T, Tanh>,
-         single_output_backward<T, Logistic>},
+        {activation_functions<T, Identity>(), activation_functions<T, Relu>(), activation_functions<T, Tanh>(),
+         activation_functions<T, Logistic>(), activation_functions<T, LeakyRelu>(), activation_functions<T, Elu>(),
+         activation_functions<T, Gelu>(), activation_functions<T, Silu>(), activation_functions<T, Softplus>()},
         column_sums<T>,
         {elementwise_loss<T, Residual<T>>,
          by_encoding<T, elementwise_loss<T, Margin<T>>, one_versus_rest<T, Margin<T>>>,

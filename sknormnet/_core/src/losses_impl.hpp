@@ -3,10 +3,6 @@
 // A loss takes a block of raw predictions, has its link inside, and returns the weighted sum of its values; see
 // LossFunction in kernels.hpp. Formulas are written so that a true overflow gives infinity, and nothing else NaN.
 
-template <class T> struct Evaluation {
-    T value, slope;  // the loss and its derivative in raw
-};
-
 // Sum over units of weight * body(unit, scale * weight), where body writes the gradient. A row has `units` units, an
 // output or a pair of outputs each: flat over the block, or row by row where rows have weights. body is a copy, which
 // the gradient cannot alias.

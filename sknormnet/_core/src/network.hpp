@@ -93,9 +93,11 @@ class NetworkBase {  // what Cython sees; arrays are of the network's dtype
 
 template <class T> class Network final : public NetworkBase {
   public:
-    Network(const std::vector<i64>& layer_sizes, int activation, void* gemm, bool in_pieces)
+    // One activation per hidden layer; the outputs have none.
+    Network(const std::vector<i64>& layer_sizes, const std::vector<int>& activations, void* gemm, bool in_pieces)
         : sizes_(layer_sizes), n_layers_(static_cast<i64>(layer_sizes.size()) - 1), table_(kernels<T>()),
-          products_(reinterpret_cast<Gemm<T>>(gemm), in_pieces, table_), activation_(activation) {
+          products_(reinterpret_cast<Gemm<T>>(gemm), in_pieces, table_), activations_(n_layers_, IDENTITY) {
+        std::copy(activations.begin(), activations.end(), activations_.begin());
         i64 offset = 0;
         i64 total_width = sizes_[0];
         for (i64 l = 0; l < n_layers_; ++l) {
@@ -109,6 +111,7 @@ template <class T> class Network final : public NetworkBase {
         n_parameters_ = offset;
         weights_.resize(n_layers_);
         intercepts_.resize(n_layers_);
+        slopes_.resize(n_layers_);
         network_steps_.resize(n_layers_);
         network_norms_.resize(n_layers_);
         // Full passes over the data run in blocks whose activations stay in the second-level cache.
@@ -150,7 +153,7 @@ template <class T> class Network final : public NetworkBase {
         Clock clock(poll, operations_per_row() * block_rows_);
         for (i64 start = 0; start < n; start += block_rows_) {
             const i64 block = std::min(block_rows_, n - start);
-            forward_block(x, rows, start, block);
+            forward_block(x, rows, start, block, false);
             if (clock.interrupted()) return INTERRUPTED;
             std::memcpy(static_cast<T*>(out) + start * k, outputs_[n_layers_ - 1].data(),
                         static_cast<std::size_t>(block * k) * sizeof(T));
@@ -167,7 +170,7 @@ template <class T> class Network final : public NetworkBase {
         const Features<T> x(problem_.x, sizes_[0], table_);
         const i64 n = problem_.n_rows;
         reserve(std::min(n, block_rows_));
-        if (gradient != nullptr) reserve_transposed();
+        if (gradient != nullptr) reserve_backward();
         if (bounds != nullptr) {
             reserve_norms();
             std::fill_n(bounds, n_layers_, 0.0);
@@ -176,7 +179,7 @@ template <class T> class Network final : public NetworkBase {
         double total = 0;
         for (i64 start = 0; start < n; start += block_rows_) {
             const i64 block = std::min(block_rows_, n - start);
-            forward_block(x, problem_.rows, start, block);
+            forward_block(x, problem_.rows, start, block, gradient != nullptr);
             total += loss_block(problem_.rows, start, block, T(1) / static_cast<T>(n));
             if (gradient != nullptr) {
                 backward_block(x, problem_.rows, start, block, start > 0,
@@ -203,7 +206,7 @@ template <class T> class Network final : public NetworkBase {
         const bool network_norm = penalties.norm > 0;
         reserve_groups(penalties);
         if (network_norm && ends_.data() == nullptr) ends_ = Buffer<T>(n_parameters_);
-        reserve_transposed();
+        reserve_backward();
         Rule<T> rule(plan.rule, static_cast<T*>(plan.first), static_cast<T*>(plan.second), plan.steps_done, table_);
         Clock clock(poll, operations_per_row() * plan.batch_size);
         const i64 n_batches = (plan.n + plan.batch_size - 1) / plan.batch_size;
@@ -214,7 +217,7 @@ template <class T> class Network final : public NetworkBase {
         for (i64 i = 0; i < n_batches; ++i) {
             const i64 start = i * plan.batch_size;
             const i64 size = std::min(plan.batch_size, plan.n - start);
-            forward_block(x, plan.rows, start, size);
+            forward_block(x, plan.rows, start, size, true);
             const double loss = loss_block(plan.rows, start, size, T(1) / static_cast<T>(size));
             if (!std::isfinite(loss)) return NOT_FINITE;
             rule.begin_step(plan.rate_start + (plan.rate_end - plan.rate_start) * static_cast<double>(i) /
@@ -267,7 +270,7 @@ template <class T> class Network final : public NetworkBase {
     double gemm_seconds(i64 rows, i64 repeats) override {
         const FlushToZero flush;
         reserve(rows);
-        reserve_transposed();
+        reserve_backward();
         Buffer<T> theta(n_parameters_), input(rows * sizes_[0]), gradient(2 * largest_layer_);
         std::fill_n(theta.data(), n_parameters_, T(0.01));
         std::fill_n(input.data(), rows * sizes_[0], T(0.5));
@@ -283,9 +286,9 @@ template <class T> class Network final : public NetworkBase {
             for (i64 l = n_layers_ - 1; l >= 0; --l) {
                 const T* a = l == 0 ? input.data() : outputs_[l - 1].data();
                 if (l > 0 && sizes_[l + 1] == 1) {
-                    table_.single_output_backward[IDENTITY](a, deltas_[0].data(), theta.data() + offsets_[l],
-                                                            deltas_[1].data(), gradient.data(),
-                                                            gradient.data() + sizes_[l], rows, sizes_[l]);
+                    table_.activations[IDENTITY].single_output_backward(
+                        a, nullptr, deltas_[0].data(), theta.data() + offsets_[l], deltas_[1].data(), gradient.data(),
+                        gradient.data() + sizes_[l], rows, sizes_[l]);
                     continue;
                 }
                 if (l > 0) {
@@ -323,10 +326,16 @@ template <class T> class Network final : public NetworkBase {
         std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
     };
 
-    void reserve_transposed() {
-        if (has_transposed_) return;
-        products_.reserve(largest_above_);
+    // What the backward pass needs besides: a transposed matrix, and the slopes that do not follow from activations.
+    void reserve_backward() {
+        if (!has_transposed_) products_.reserve(largest_above_);
         has_transposed_ = true;
+        if (reserved_slopes_ >= reserved_) return;
+        reserved_slopes_ = 0;  // until every allocation has succeeded
+        for (i64 l = 0; l < n_layers_; ++l) {
+            if (activation_of(l).keeps_slope) slopes_[l] = Buffer<T>(reserved_ * sizes_[l + 1]);
+        }
+        reserved_slopes_ = reserved_;
     }
 
     void reserve_norms() {
@@ -334,6 +343,7 @@ template <class T> class Network final : public NetworkBase {
         norms_ = Buffer<T>(reserved_);
         delta_norms_ = Buffer<T>(reserved_);
     }
+    const ActivationFunctions<T>& activation_of(i64 l) const { return table_.activations[activations_[l]]; }
 
     void reserve_groups(const NetworkPenalty& penalty) {
         i64 most = 0;
@@ -356,7 +366,8 @@ template <class T> class Network final : public NetworkBase {
         }
     }
 
-    void forward_block(const Features<T>& x, const i64* rows, i64 start, i64 n) {
+    // with_slopes: a backward pass follows.
+    void forward_block(const Features<T>& x, const i64* rows, i64 start, i64 n, bool with_slopes) {
         if (x.needs_gather(rows)) {
             if (gathered_rows_ < n) {
                 gathered_ = Buffer<T>(reserved_ * sizes_[0]);
@@ -379,7 +390,8 @@ template <class T> class Network final : public NetworkBase {
             } else {
                 products_.forward(outputs_[l - 1].data(), sizes_[l], w, out, n, sizes_[l], sizes_[l + 1]);
             }
-            table_.bias_activation[l + 1 < n_layers_ ? activation_ : IDENTITY](out, intercepts_[l], n, sizes_[l + 1]);
+            T* slopes = with_slopes ? slopes_[l].data() : nullptr;
+            activation_of(l).forward(out, intercepts_[l], slopes, n, sizes_[l + 1]);
         }
     }
 
@@ -422,11 +434,13 @@ template <class T> class Network final : public NetworkBase {
             if (l > 0) std::fill_n(sums_below, fan_in, T(0));
             if (l > 0 && fan_out == 1) {
                 if (!accumulate) std::fill_n(gradient, fan_in, T(0));
-                table_.single_output_backward[activation_](outputs_[l - 1].data(), delta, weights_[l], below, sums_below,
-                                                           gradient, n, fan_in);
+                activation_of(l - 1).single_output_backward(outputs_[l - 1].data(), slopes_[l - 1].data(), delta,
+                                                            weights_[l], below, sums_below, gradient, n, fan_in);
             } else if (l > 0) {
                 products_.backward(delta, weights_[l], below, n, fan_in, fan_out);
-                table_.activation_backward[activation_](outputs_[l - 1].data(), below, sums_below, n, fan_in);
+                const ActivationFunctions<T>& activation = activation_of(l - 1);
+                const Buffer<T>& a_or_slope = activation.keeps_slope ? slopes_[l - 1] : outputs_[l - 1];
+                activation.backward(a_or_slope.data(), below, sums_below, n, fan_in);
                 products_.weight_gradient(outputs_[l - 1].data(), fan_in, delta, gradient, n, fan_in, fan_out, accumulate);
             } else if (x.sparse()) {
                 x.sparse_weight_gradient(rows, start, n, delta, gradient, fan_out, accumulate);
@@ -535,18 +549,19 @@ template <class T> class Network final : public NetworkBase {
     i64 n_layers_, n_parameters_ = 0, largest_layer_ = 0, largest_above_ = 0, widest_ = 1, block_rows_ = 0, reserved_ = 0;
     const KernelTable<T>& table_;
     Products<T> products_;
-    int activation_;
+    std::vector<int> activations_;  // of each layer
     Problem problem_;
     LossFunction<T> loss_ = nullptr;
 
     std::vector<const T*> weights_, intercepts_;  // of the layers, wherever they lie
     std::vector<Buffer<T>> outputs_;  // activations of each layer; the last holds raw
+    std::vector<Buffer<T>> slopes_;   // their derivatives, where they do not follow from the activations
     Buffer<T> deltas_[2], bias_sums_[2], y_, weight_, gathered_, layer_gradient_;
     Buffer<T> group_steps_, group_scratch_, ends_;
     std::vector<double> network_steps_, network_norms_;
     Buffer<T> input_norms_, norms_, delta_norms_;  // squared, of rows
     std::vector<double> group_costs_;  // of each layer before its next step; NaN: not known
-    i64 gathered_rows_ = 0, reserved_groups_ = 0;
+    i64 gathered_rows_ = 0, reserved_groups_ = 0, reserved_slopes_ = 0;
     bool has_transposed_ = false, input_norms_known_ = false;
     const T* input_ = nullptr;
     i64 input_stride_ = 0;
