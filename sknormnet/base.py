@@ -26,6 +26,7 @@ from sknormnet.losses import Loss
 from sknormnet.objective import Objective
 from sknormnet.plan import Plan, make_plan, resolve_activation
 from sknormnet.solvers import STOCHASTIC_SOLVERS, Fista, FitResult, Lbfgs, Monitor, Solver, Stochastic, make_schedule
+from sknormnet.warm_start import mean_weight, normalized_weight, restore_rng, save_rng
 
 NO_SCORE = (
     "The validation score was NaN in every epoch, so that none of them is the best: the last parameters are kept."
@@ -200,15 +201,15 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         plan = self._make_plan((X.shape[1], *hidden, n_raw))
         self._warn_if_partly_penalized(plan, activation)
         state = getattr(self, "_training_state", None) or {} if going_on else {}
-        rng = _restore_rng(state["rng"]) if state else check_random_state(self.random_state)
+        rng = restore_rng(state["rng"]) if state else check_random_state(self.random_state)
         theta = self._initial_theta(plan, activation, X.dtype, rng, going_on)
-        weight = self._normalized_weight(sample_weight, X.dtype, state, incremental)
-        before_split = state.get("before_split") or _save_rng(rng)
+        weight = normalized_weight(sample_weight, X.dtype, state.get("mean_weight") if incremental else None)
+        before_split = state.get("before_split") or save_rng(rng)
         train = held_out = None
         if given[0] is not None:
             held_out = self._check_validation_data(given, loss, X.dtype)
         elif self.early_stopping:
-            split_rng = _restore_rng(state["before_split"]) if state else rng
+            split_rng = restore_rng(state["before_split"]) if state else rng
             train, rows = split_rows(X.shape[0], target.stratify, self.validation_fraction, split_rng)
             held_out = HeldOut(X, target.y, target.given, weight, rows)
         objective = Objective(plan, activation, loss, X, target.y, weight, train)
@@ -245,15 +246,13 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         self._store(result, objective, monitor, going_on)
         if (self.warm_start or incremental) and result.state:
             mean = state.get("mean_weight")
-            if mean is None:
-                mean = 1.0 if sample_weight is None else _mean(sample_weight)
             self._training_state = {
                 "solver": self.solver,
                 "optimizer": result.state,
-                "rng": _save_rng(rng),
+                "rng": save_rng(rng),
                 "before_split": before_split,
                 "progress": monitor.progress,
-                "mean_weight": mean,
+                "mean_weight": mean_weight(sample_weight) if mean is None else mean,
             }
         else:
             self.__dict__.pop("_training_state", None)
@@ -299,7 +298,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             )
         except ValueError as error:
             raise ValueError(f"validation data (X_val, y_val, sample_weight_val): {error}") from error
-        return HeldOut(X, target.y, target.given, self._normalized_weight(weight, dtype, {}, incremental=False))
+        return HeldOut(X, target.y, target.given, normalized_weight(weight, dtype))
 
     def _make_plan(self, layer_sizes: tuple[int, ...]) -> Plan:
         return make_plan(
@@ -339,20 +338,6 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
                 f"{plan.shapes}; keep hidden_layer_sizes and the loss, or fit anew with warm_start=False"
             )
         return plan.join(weights, intercepts, dtype)
-
-    @staticmethod
-    def _normalized_weight(sample_weight, dtype, state, incremental) -> np.ndarray | None:
-        """Weights of mean 1; partial_fit divides by the mean of its first call."""
-        mean = state.get("mean_weight") if incremental else None
-        if sample_weight is None:
-            if mean is None or mean == 1.0:
-                return None
-            raise ValueError("sample_weight was given to the first call of partial_fit: give it to every call")
-        if mean is None:
-            if (sample_weight == sample_weight[0]).all():
-                return None
-            mean = _mean(sample_weight)
-        return (sample_weight / mean).astype(dtype)
 
     def _validator(
         self, held_out: HeldOut, plan: Plan, activation: Any, loss: Loss
@@ -467,19 +452,3 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _mean(sample_weight: np.ndarray) -> float:
-    """Mean of weights whose sum might overflow."""
-    highest = sample_weight.max()
-    return float(highest * (sample_weight / highest).mean())
-
-
-def _save_rng(rng: np.random.RandomState) -> dict[str, Any]:
-    return rng.get_state(legacy=False)
-
-
-def _restore_rng(state: dict[str, Any]) -> np.random.RandomState:
-    rng = np.random.RandomState(getattr(np.random, state["bit_generator"])())
-    rng.set_state(state)
-    return rng

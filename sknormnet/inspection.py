@@ -8,6 +8,7 @@ from sknormnet._core.blas_threads import single_thread
 from sknormnet._core.network import aligned_empty
 from sknormnet.base import BaseNormRegMLP
 from sknormnet.objective import Objective, Stationarity
+from sknormnet.warm_start import normalized_weight
 
 __all__ = ["Stationarity", "stationarity"]
 
@@ -101,7 +102,7 @@ def stationarity(estimator: BaseNormRegMLP, X: Any, y: Any, sample_weight: Any =
             X, y, sample_weight, loss, dtype, going_on=True, as_fitted=True
         )
         plan = estimator._make_plan(layer_sizes)
-        weight = estimator._normalized_weight(sample_weight, dtype, {}, incremental=False)
+        weight = normalized_weight(sample_weight, dtype)
         objective = Objective(plan, estimator.hidden_activation_, loss, X, target.y, weight)
         objective.check_within_objective("the certificate is about", "use penalty='l2'")
         theta = plan.join(weights, intercepts, dtype)

@@ -132,9 +132,8 @@ def test_two_columns_for_two_classes_are_refused(loss):
 
 
 @pytest.mark.parametrize("activations", [["gelu"], ["relu", "tanh"]])
-def test_activations_that_scikit_learn_lacks_are_refused(activations, monkeypatch):
-    model = regressor(hidden_layer_sizes=(3,) * len(activations))
-    monkeypatch.setattr(type(model), "_activation_of_layer", lambda self, i: activations[i])
+def test_activations_that_scikit_learn_lacks_are_refused(activations):
+    model = regressor(hidden_layer_sizes=(3,) * len(activations), activation=activations)
     with pytest.raises(ValueError, match=f"one activation.*{activations[-1]}"):
         model.to_sklearn()
 

@@ -24,6 +24,7 @@ LEVELS = {
     "solvers": 4,
     "held_out": 4,
     "callbacks": 4,
+    "warm_start": 4,
     "validation": 4.5,
     "conversion": 4.7,
     "fitted": 4.8,
