@@ -2,8 +2,20 @@
 
 from statistics import median
 
+import numpy as np
 from sknormnet import NormRegMLPClassifier
-from sknormnet.penalties import MCP, PENALTIES, SCAD, GroupLasso, SparseGroupLasso
+from sknormnet.penalties import (
+    L1,
+    MCP,
+    PENALTIES,
+    SCAD,
+    GroupLasso,
+    L2Norm,
+    Penalty,
+    ShapePenalty,
+    SparseGroupLasso,
+    Sum,
+)
 
 from losses import SHORTEST
 from problems import LEARNING_RATE, SEED, SHAPES, STRENGTH
@@ -12,6 +24,40 @@ from steps import CLOCKS, turn
 
 BASE = "l2"
 BOUND = 1.15  # times a step with l2, for l1, elasticnet and the penalties of groups
+
+
+class LogSum(ShapePenalty):
+    """A user's shape in NumPy: strength * log(1 + 10 t)."""
+
+    def shape_value(self, t, strength):
+        return strength * np.log1p(10 * t)
+
+    def shape_slope(self, t, strength):
+        return strength / (0.1 + t)
+
+    def shape_prox(self, t, step, strength):
+        s = step * strength
+        root = np.sqrt(np.maximum((t + 0.1) ** 2 - 4 * s, 0))
+        u = np.clip((t - 0.1 + root) / 2, 0, t)
+        return np.where(u * (t - u / 2) > s * np.log1p(10 * u), u, 0)
+
+
+class Roughness(Penalty):
+    """A user's smooth penalty of a whole matrix in NumPy."""
+
+    smooth = True
+
+    def value(self, W, strength):
+        return 0.5 * strength * float(np.sum(np.diff(W, axis=0) ** 2, dtype=np.float64))
+
+    def subgradient(self, W, strength):
+        difference = strength * np.diff(W, axis=0)
+        slope = np.zeros_like(W)
+        slope[1:] += difference
+        slope[:-1] -= difference
+        return slope
+
+
 # A label and what `penalty=` takes.
 CASES = [
     *((name, name) for name in PENALTIES),
@@ -20,6 +66,10 @@ CASES = [
     ("mcp, input", MCP(by="input")),
     ("mcp, output", MCP(by="output")),
     ("scad, input", SCAD(by="input")),
+    ("Sum: l1, output, l2_norm", Sum((L1(), GroupLasso("output"), L2Norm()))),
+    ("own shape, input", LogSum(by="input")),
+    ("own shape, weight", LogSum()),
+    ("own matrix penalty", Roughness()),
 ]
 
 

@@ -425,6 +425,11 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
     def _store(self, result: FitResult, objective, monitor: Monitor, going_on: bool) -> None:
         monitor.best_theta = None  # its memory is free before the fitted arrays are made
         self.objective_ = objective.unsmoothed_data_loss(result.theta) + objective.penalty(result.theta)
+        if not np.isfinite(self.objective_):
+            raise ValueError(
+                "Training diverged: the objective of the best parameters is infinite or NaN. Scale the features "
+                "(StandardScaler) and the targets, or lower learning_rate_init."
+            )
         history = monitor.history
         if going_on:
             history = {key: self.history_[key] + values for key, values in history.items()}

@@ -110,6 +110,13 @@ class Objective:
         self._weight_slices = plan.weight_slices()
         self._layer_slices = plan.layer_slices()
         parts = [_Part(where, shape, term) for where, shape, term in plan.penalized() if term.active]
+        with np.errstate(over="ignore"):
+            for part in parts:
+                if not np.isfinite(self.dtype.type(part.strength)):
+                    raise ValueError(
+                        f"the strength of {part.penalty!r}, alpha times the layer's weight, is {part.strength:.3g}: "
+                        f"too large for {self.dtype}"
+                    )
         self._smooth = [part for part in parts if part.penalty.smooth]
         self._proximal = [part for part in parts if not part.penalty.smooth]
 

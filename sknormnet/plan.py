@@ -115,8 +115,8 @@ class Plan:
         for layer, term in enumerate(self.terms):
             if layer > 0 and not homogeneous[layer - 1]:
                 connected = set()
-            if not term.penalty.constraint:
-                connected.add(term.strength > 0 and term.penalty.name != "none")
+            if term.penalty.scales or not term.penalty.constraint:
+                connected.add(term.strength > 0 and term.penalty.scales)
             if len(connected) == 2:
                 return True
         return False
@@ -149,10 +149,11 @@ class Plan:
 
     def layer_penalties(self) -> LayerPenalties:
         """The terms in compiled form, for an epoch."""
-        if self.network_wide:
+        if self.network_wide and self.terms[0].strength > 0:
             terms = [(NetworkNormKernel(), 0.0)] * len(self.shapes)
             return LayerPenalties(terms, self.shapes, self.penalize_intercepts, self.terms[0].strength)
-        terms = [(term.penalty.kernel(), term.strength) for term in self.terms]
+        of_layers = [PenaltyTerm(NoPenalty(), 0.0)] * len(self.shapes) if self.network_wide else self.terms
+        terms = [(term.penalty.kernel(), term.strength) for term in of_layers]
         return LayerPenalties(terms, self.shapes, self.penalize_intercepts)
 
     def split(self, theta: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -314,6 +315,7 @@ class _OfWeightedInputs(CompiledPenalty):
         self.feature_weights = feature_weights
         for attribute in ("name", "smooth", "convex", "constraint", "decoupled"):
             setattr(self, attribute, getattr(penalty, attribute))
+        self.scales = penalty.scales and bool(np.any(feature_weights))
 
     def __repr__(self) -> str:
         return repr(self.penalty)
@@ -322,8 +324,8 @@ class _OfWeightedInputs(CompiledPenalty):
         kernel = self.penalty.kernel().for_inputs(self.feature_weights)
         if kernel is None:
             raise ValueError(
-                f"feature_weights multiply the penalty of each input, and {self.penalty!r} has none: use a penalty of "
-                "single weights or one with by='input' on the first layer"
+                f"feature_weights multiply the penalty of each input, and {self.penalty!r} has none: use a "
+                "penalty of single weights or one with by='input' on the first layer, alone or in a Sum with L1 and L2"
             )
         return kernel
 

@@ -221,7 +221,7 @@ cdef class GroupKernel(PenaltyKernel):
             if len(factors) != len(self.groups):
                 raise ValueError(f"feature_weights has {len(factors)} entries, groups has {len(self.groups)}")
             if np.any(factors != factors[np.unique(self.groups, return_index=True)[1]][self.groups]):
-                raise ValueError("feature_weights differ within a group")
+                raise ValueError("feature_weights differ within a group; the inputs that `groups` joins need one weight")
 
     def for_inputs(self, factors):
         """The same penalty with one factor of the strength for each input; None where inputs have no part of it."""
@@ -307,7 +307,9 @@ cdef class GroupKernel(PenaltyKernel):
     cdef object fill(self, LayerPenalty& layer, i64 fan_in, i64 fan_out, double strength, bint penalize_intercepts):
         for name, entries in (("groups", self.groups), ("feature_weights", self.row_factors)):
             if entries is not None and len(entries) != fan_in:
-                raise ValueError(f"{name} has {len(entries)} entries, but the layer has {fan_in} inputs")
+                raise ValueError(
+                    f"{name} has {len(entries)} entries, but the layer has {fan_in} inputs; groups are for one layer, "
+                    "as in penalty=PerLayer(first=GroupLasso('input', groups=...), hidden='l2', last='l2')")
         layout = self.layout(fan_in + penalize_intercepts, fan_out)
         if self.shape == "linear" and layout[0] == "weight":
             # The norm of a single weight is its size: L1, whose step is faster.

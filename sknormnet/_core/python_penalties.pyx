@@ -40,10 +40,13 @@ cdef class PythonPenaltyKernel(PenaltyKernel):
     """
 
     cdef object penalty
+    cdef object owner
     cdef object exception
 
-    def __init__(self, penalty):
+    def __init__(self, penalty, owner=None):
+        """owner, if it is another object, is what errors name."""
         self.penalty = penalty
+        self.owner = penalty if owner is None else owner
         self.exception = None
 
     cdef object fill(self, LayerPenalty& layer, i64 fan_in, i64 fan_out, double strength, bint penalize_intercepts):
@@ -71,12 +74,12 @@ cdef class PythonPenaltyKernel(PenaltyKernel):
         value = self.penalty.value(W, strength)
         if not isinstance(value, Real) and not (isinstance(value, np.ndarray) and value.ndim == 0):
             described = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(value)[:200]
-            raise TypeError(f"{type(self.penalty).__name__}.value must return a number; got {described}")
+            raise TypeError(f"{type(self.owner).__name__}.value must return a number; got {described}")
         return float(value)
 
     def array(self, method, W, *arguments):
         """What the method returns, checked."""
-        return checked_array(self.penalty, method, getattr(self.penalty, method)(W, *arguments), W)
+        return checked_array(self.owner, method, getattr(self.penalty, method)(W, *arguments), W)
 
     # The methods are given copies, as in training: they may keep or change what they are given.
 

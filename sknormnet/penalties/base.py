@@ -57,6 +57,7 @@ class Penalty(BaseEstimator, ABC):
     decoupled: ClassVar[bool] = False  # outside the objective: the full-batch solvers refuse it
     convex: bool = False
     constraint: bool = False
+    scales: bool = True  # with the strength, as constraints do not
     network_wide: bool = False  # one term for all layers together
 
     @abstractmethod

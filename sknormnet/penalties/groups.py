@@ -26,7 +26,10 @@ class OfGroups(CompiledPenalty):
             return None
         if self.by != "input":
             raise ValueError(f"groups of {type(self).__name__} join inputs; they need by='input', got by={self.by!r}")
-        groups = np.asarray(self.groups)
+        try:
+            groups = np.asarray(self.groups)
+        except ValueError:  # lists of different lengths
+            groups = np.zeros(0)
         if groups.ndim != 1 or not groups.size or groups.dtype.kind not in "iu" or groups.min() < 0:
             raise ValueError(
                 f"groups of {type(self).__name__} must be a flat sequence of whole numbers >= 0, the group of each "
@@ -178,6 +181,7 @@ class MaxNorm(OfGroups):
     name = "max_norm"
     groupings = ("output", "input", "matrix")
     constraint = True
+    scales = False
 
     def __init__(self, limit=1.0, by="output"):
         self.limit = limit

@@ -19,6 +19,7 @@ class NoPenalty(CompiledPenalty):
     name = "none"
     smooth = True
     convex = True
+    scales = False
 
     def kernel(self) -> ElementwiseKernel:
         return ElementwiseKernel()
@@ -153,6 +154,7 @@ class NonNegative(CompiledPenalty):
     smooth = False
     convex = True
     constraint = True
+    scales = False
 
     def kernel(self) -> ElementwiseKernel:
         return ElementwiseKernel(non_negative=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.linalg
 
-from sknormnet.penalties.base import Penalty
+from sknormnet.penalties.base import Penalty, floating
 
 
 class NuclearNorm(Penalty):
@@ -34,17 +34,20 @@ class NuclearNorm(Penalty):
 
     def value(self, W: np.ndarray, strength: float) -> float:
         """strength * Omega(W)."""
+        W = floating(W)
         if not np.isfinite(W).all():
             return np.nan
         return strength * float(scipy.linalg.svdvals(W, check_finite=False).sum(dtype=np.float64))
 
     def subgradient(self, W: np.ndarray, strength: float) -> np.ndarray:
         """strength * U V' of the singular vectors with positive singular values."""
+        W = floating(W)
         U, _, Vt = _decompose(W)
         return (strength * (U @ Vt)).astype(W.dtype, copy=False)
 
     def prox(self, V: np.ndarray, step: float, strength: float) -> np.ndarray:
         """V with step * strength taken off its singular values."""
+        V = floating(V)
         if not np.isfinite(V).all():
             return np.full_like(V, np.nan)
         U, sigma, Vt = _decompose(V)
@@ -54,6 +57,7 @@ class NuclearNorm(Penalty):
 
     def residual(self, W: np.ndarray, gradient: np.ndarray, strength: float) -> np.ndarray:
         """Sizes of the entries of the smallest matrix in gradient + subdifferential."""
+        W = floating(W)
         # gradient + strength * (U V' + Z), where Z has spectral norm <= 1 and rows and columns orthogonal to U and V.
         U, _, Vt = _decompose(W)
         slope = gradient + strength * (U @ Vt)

@@ -62,6 +62,7 @@ class ShapePenalty(OfGroups):
 
     name = "own shape"
     convex = False
+    by = "weight"
     longest_step = np.inf
 
     def __init__(self, by="weight", groups=None):

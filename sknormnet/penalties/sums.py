@@ -60,12 +60,16 @@ class Sum(Penalty):
         return any(penalty.constraint for penalty, _ in self._terms())
 
     @property
+    def scales(self) -> bool:  # type: ignore[override]
+        return any(penalty.scales for penalty, _ in self._terms())
+
+    @property
     def decoupled(self) -> bool:  # type: ignore[override]
         return any(penalty.decoupled for penalty, _ in self._terms())
 
     def kernel(self) -> PenaltyKernel:
         combination = self._combine()
-        return combination.compiled() or PythonPenaltyKernel(combination)
+        return combination.compiled() or PythonPenaltyKernel(combination, self)
 
     def value(self, W: np.ndarray, strength: float) -> float:
         """strength * Omega(W)."""
@@ -85,7 +89,7 @@ class Sum(Penalty):
         return self._combine().residual(W, np.ascontiguousarray(gradient, dtype=W.dtype), strength)
 
     def _terms(self) -> list[tuple[Penalty, float]]:
-        """Penalties and weights, those of sums within multiplied out."""
+        """Penalties and weights, those of sums within multiplied out, without those of weight 0."""
         penalties = list(self.penalties) if np.iterable(self.penalties) else []
         if not penalties or not all(isinstance(penalty, Penalty) for penalty in penalties):
             raise TypeError(
@@ -101,8 +105,9 @@ class Sum(Penalty):
         for penalty, weight in zip(penalties, weights, strict=True):
             if penalty.network_wide:
                 raise ValueError(f"{penalty!r} is the penalty of a whole network and no term of a Sum")
+            penalty.kernel()  # parameters are checked there
             inner = penalty._terms() if isinstance(penalty, Sum) else [(penalty, 1.0)]
-            terms += [(p, weight * w) for p, w in inner]
+            terms += [(p, weight * w) for p, w in inner if weight * w > 0 or p.constraint]
         return terms
 
     def _combine(self) -> "_Combination":
@@ -185,7 +190,7 @@ class _Combination:
         """All but L2, in the order of their proxes, and weights."""
         single = ElementwiseKernel(l1=self.l1, non_negative=self.non_negative)
         groups = [(kernel, weight) for _, kernel, weight in self.groups]
-        return [(single, 1.0), *groups, *[(penalty, weight) for penalty, _, weight in self.others]]
+        return [(single, 1.0), *groups, *[(kernel, weight) for _, kernel, weight in self.others]]
 
     def value(self, W: np.ndarray, strength: float) -> float:
         l2 = ElementwiseKernel(l2=self.l2).value(W, strength)

@@ -81,7 +81,8 @@ class Fista(Solver):
         z[:] = x
         bounds = np.empty(objective.n_layers)
         smooth_at_x, data_loss = self._smooth(objective, x, gradient, bounds)
-        value = data_loss + objective.penalty(x)
+        penalty = objective.penalty(x)
+        value = data_loss + penalty
         if not np.isfinite(value):
             return 1, step, np.inf, "diverged"
         step = min(step, 1 / max(1.0, float(np.abs(gradient).max())))
@@ -94,7 +95,7 @@ class Fista(Solver):
             monitor.record(
                 x,
                 data_loss=objective.unsmoothed_data_loss(x) if objective.smoothing > 0 else data_loss,
-                penalty=value - data_loss,
+                penalty=penalty,
                 n_nonzero=objective.n_nonzero(x),
                 residual=at.relative,
                 learning_rate=step,
@@ -115,7 +116,8 @@ class Fista(Solver):
                 if new_smooth <= bound + SLACK * eps * abs(smooth_at_z):
                     break
                 step *= 0.5
-            new_value = new_data_loss + objective.penalty(new)
+            new_penalty = objective.penalty(new)
+            new_value = new_data_loss + new_penalty
             if not np.isfinite(new_value):
                 if at_x:
                     return iteration, step, np.inf, "diverged"
@@ -141,7 +143,7 @@ class Fista(Solver):
                 z += new
                 x[:] = new
                 gradient_at_x[:] = new_gradient
-                smooth_at_x, value, data_loss = new_smooth, new_value, new_data_loss
+                smooth_at_x, value, data_loss, penalty = new_smooth, new_value, new_data_loss, new_penalty
                 at_x, momentum = momentum == 1.0, next_momentum
                 at = objective.stationarity(x, gradient_at_x, bounds)
             record()

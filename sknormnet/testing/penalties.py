@@ -328,7 +328,7 @@ def _check_residual(case: _Case) -> None:
             case.check_close(case.residual(W, -g, strength), 0, ROUNDING, f"{text} = -subgradient is not 0")
             case.check_close(case.residual(W, 0 * g, strength), np.abs(g), ROUNDING, f"{text} 0 is not |subgradient|")
             # Where steps of prox(W - step * gradient) lead, as they become short.
-            step = 1e-6
+            step = 1e-6 * min(1.0, float(np.linalg.norm(W) / np.linalg.norm(G)) or 1.0)  # short beside the weights
             expected = np.abs(W - case.prox(W - step * G, step, strength)) / step
             if not case.has_prox:
                 expected = np.abs(G + g)

@@ -11,7 +11,19 @@ from sklearn.linear_model import ElasticNet as SklearnElasticNet
 from sklearn.linear_model import MultiTaskElasticNet
 
 from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor, PerLayer
-from sknormnet.penalties import L1, L2, MCP, ElasticNet, GroupLasso, L2Norm, MaxNorm, NuclearNorm, SparseGroupLasso, Sum
+from sknormnet.penalties import (
+    L1,
+    L2,
+    MCP,
+    PENALTIES,
+    ElasticNet,
+    GroupLasso,
+    L2Norm,
+    MaxNorm,
+    NuclearNorm,
+    SparseGroupLasso,
+    Sum,
+)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -130,6 +142,37 @@ def test_exact_zeros_and_report(penalty, alpha, solver, dtype):
 
 
 STEPPED = [*(penalty for penalty, _ in SUMS.values()), NuclearNorm(), Sum((NuclearNorm(), L2())), MaxNorm(0.5)]
+
+
+WITHOUT = [
+    Sum((L1(), L2()), weights=(0, 1)),
+    Sum((GroupLasso(), L2()), weights=(0, 1)),
+    Sum((NuclearNorm(), MCP(), GroupLasso(), GroupLasso("output"), L2()), weights=(0, 0, 0, 0, 1)),
+]
+
+
+@pytest.mark.parametrize("penalty", WITHOUT, ids=repr)
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs", "fista"])
+def test_terms_of_weight_zero_are_none(penalty, solver):
+    X, y = network_data(np.float64)
+    expected = network("l2", 0.1, solver=solver, max_iter=20).fit(X, y)
+    model = network(penalty, 0.1, solver=solver, max_iter=20).fit(X, y)
+    for W, V in zip(model.coefs_, expected.coefs_, strict=True):
+        assert_allclose(W, V, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize("penalize_intercepts", [False, True])
+@pytest.mark.parametrize("penalty", [cls() for cls in PENALTIES.values() if not cls.constraint], ids=repr)
+def test_alpha_zero_is_no_penalty(penalty, penalize_intercepts, solver):
+    X, y = network_data(np.float64)
+    penalties = [penalty] if penalty.name != "l2_norm" else [penalty, L2Norm("network")]
+    for each in penalties:
+        options = dict(solver=solver, max_iter=20, penalize_intercepts=penalize_intercepts)
+        expected = network(None, 0.0, **options).fit(X, y)
+        model = network(each, 0.0, **options).fit(X, y)
+        for W, V in zip(model.coefs_ + model.intercepts_, expected.coefs_ + expected.intercepts_, strict=True):
+            assert_allclose(W, V, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

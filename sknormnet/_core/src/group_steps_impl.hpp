@@ -280,43 +280,35 @@ double adam_groups(T* w, T* gradient, T* first, T* second, i64 rows, i64 columns
 
 // z <- the point whose prox is the step's end, in place of the gradient; steps[g] <- the step of that prox.
 template <class T>
-void sgd_advance(const T* w, T* gradient, const T* state, i64 rows, i64 columns, const Groups& groups,
-                 const SgdStep& step, T* steps) {
+void sgd_advance(T* w, T* gradient, T* state, i64 rows, i64 columns, const Groups& groups, const SgdStep& step,
+                 T* steps) {
     const T rate = static_cast<T>(step.learning_rate), momentum = static_cast<T>(step.momentum);
     fill(steps, groups.n, rate);
-    if (step.nesterov) {
+    const auto run = [=](const auto& rule) {
 #pragma omp simd
-        for (i64 j = 0; j < rows * columns; ++j) gradient[j] = w[j] - rate * gradient[j];
-        return;
-    }
-#pragma omp simd
-    for (i64 j = 0; j < rows * columns; ++j) gradient[j] = w[j] + momentum * state[j] - rate * gradient[j];
+        for (i64 j = 0; j < rows * columns; ++j) gradient[j] = rule.point(j, T(1));
+    };
+    step.nesterov ? run(Nesterov<T>{w, state, gradient, rate, momentum})
+                  : run(HeavyBall<T>{w, state, gradient, rate, momentum});
 }
 
 // The end z of the step becomes the parameters, and the state what belongs to it.
 template <class T> void sgd_accept(T* w, const T* z, T* state, i64 n, const SgdStep& step) {
-    const T momentum = static_cast<T>(step.momentum);
-    if (step.nesterov) {
+    const T rate = static_cast<T>(step.learning_rate), momentum = static_cast<T>(step.momentum);
+    const auto run = [=](const auto& rule) {
 #pragma omp simd
-        for (i64 j = 0; j < n; ++j) {
-            w[j] = z[j] + momentum * (z[j] - state[j]);
-            state[j] = z[j];
-        }
-        return;
-    }
-#pragma omp simd
-    for (i64 j = 0; j < n; ++j) {
-        state[j] = z[j] - w[j];
-        w[j] = z[j];
-    }
+        for (i64 j = 0; j < n; ++j) rule.accept(j, z[j]);
+    };
+    step.nesterov ? run(Nesterov<T>{w, state, z, rate, momentum}) : run(HeavyBall<T>{w, state, z, rate, momentum});
 }
 
 template <class T>
-void adam_advance(const T* w, T* gradient, T* first, T* second, i64 rows, i64 columns, const Groups& groups,
+void adam_advance(T* w, T* gradient, T* first, T* second, i64 rows, i64 columns, const Groups& groups,
                   const AdamStep& step, T* steps) {
-    const T rate = static_cast<T>(step.rate), metric = static_cast<T>(step.metric);
+    const T metric = static_cast<T>(step.metric);
+    const AdamDirection<T> rule{w, first, static_cast<T>(step.rate)};
     adam_moments(gradient, first, second, rows, columns, groups, step, steps, [=](i64 g, T own) { steps[g] = own; });
-    for_each_weight(groups, rows, columns, [=](i64 j, i64 g) { gradient[j] = w[j] - rate * first[j] * steps[g]; });
+    for_each_weight(groups, rows, columns, [=](i64 j, i64 g) { gradient[j] = rule.point(j, steps[g]); });
     for (i64 g = 0; g < groups.n; ++g) steps[g] *= metric;
 }
 

@@ -153,10 +153,10 @@ template <class T> struct KernelTable {
 
     // The same step in three parts, for penalties that are no shape of norms: z in place of the gradient with the steps
     // of its prox, the prox, and z accepted.
-    void (*sgd_advance)(const T* w, T* gradient, const T* state, i64 rows, i64 columns, const Groups& groups,
+    void (*sgd_advance)(T* w, T* gradient, T* state, i64 rows, i64 columns, const Groups& groups,
                         const SgdStep& step, T* steps);
     void (*sgd_accept)(T* w, const T* z, T* state, i64 n, const SgdStep& step);
-    void (*adam_advance)(const T* w, T* gradient, T* first, T* second, i64 rows, i64 columns, const Groups& groups,
+    void (*adam_advance)(T* w, T* gradient, T* first, T* second, i64 rows, i64 columns, const Groups& groups,
                          const AdamStep& step, T* steps);
     GroupFunctions<T> groups;
 

@@ -75,7 +75,7 @@ template <class T> struct Limit {
     static constexpr int OF_ZERO = 1;
     T limit;
     explicit Limit(const GroupPenalty& p) : limit(static_cast<T>(p.limit)) {}
-    static constexpr T rounding = sizeof(T) == 4 ? T(0x1p-17) : T(0x1p-46);  // of a norm after its projection
+    static constexpr T rounding = sizeof(T) == 4 ? T(0x1p-12) : T(0x1p-40);  // of norms after projection
     static constexpr T tolerance = sizeof(T) == 4 ? T(0x1p-12) : T(0x1p-26);
     T value(T t, T) const { return t > limit * (1 + rounding) ? T(INFINITY) : t - t; }
     T slope(T t, T) const { return t - t; }
