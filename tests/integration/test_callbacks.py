@@ -260,7 +260,6 @@ def test_scoring_monitor_in_a_search(n_jobs, make_problem):
 @ignore_unfinished
 @pytest.mark.parametrize("inside", [False, True])
 def test_progress_bar(inside, make_problem, capsys):
-    pytest.importorskip("rich")
     problem = make_problem("regression")
     model = make_model(problem)
     model = GridSearchCV(model, {"alpha": [1e-4, 1e-2]}, cv=2) if inside else model
