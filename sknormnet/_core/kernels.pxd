@@ -41,6 +41,9 @@ cdef extern from "kernels.hpp" namespace "sknormnet" nogil:
         i64 n_levels
 
     cdef enum:
+        GROUP_PADDING
+
+    cdef enum:
         BY_WEIGHT
         BY_INPUT
         BY_OUTPUT

@@ -171,6 +171,16 @@ cdef int take_matrix(
     return 0
 
 
+def padded(factors):
+    """Factors of groups in the form that the core reads."""
+    return np.append(factors, np.ones(kernels.GROUP_PADDING))
+
+
+def scratch_of(layout, dtype):
+    """What the core needs for the groups of a layout."""
+    return np.empty(3 * (layout[1] + kernels.GROUP_PADDING), dtype=dtype)
+
+
 cdef const void* data_or_null(array):
     return NULL if array is None else cnp.PyArray_DATA(<cnp.ndarray> array)
 
@@ -287,16 +297,18 @@ cdef class GroupKernel(PenaltyKernel):
                 of_row = np.append(of_row, of_row.max() + 1)
             sizes = np.bincount(of_row).astype(np.float64)
             if row_factors is None:
-                return by, len(sizes), of_row, np.sqrt(sizes), None, sizes
+                return by, len(sizes), of_row, padded(np.sqrt(sizes)), None, sizes
             factors = np.zeros(len(sizes))
             factors[of_row] = row_factors
-            return by, len(sizes), of_row, np.sqrt(sizes) * factors, factors, sizes
+            return by, len(sizes), of_row, padded(np.sqrt(sizes) * factors), padded(factors), sizes
         if (by == "input" and columns == 1) or (by == "output" and rows == 1):
             by = "weight"
+        elif (by == "input" and rows == 1) or (by == "output" and columns == 1):
+            by = "matrix"
         n = {"weight": rows * columns, "input": rows, "output": columns, "matrix": 1}[by]
-        factors = row_factors
-        if row_factors is not None and by == "weight":
-            factors = np.repeat(row_factors, columns)
+        if row_factors is None:
+            return by, n, None, None, None, None
+        factors = padded(np.repeat(row_factors, columns if by == "weight" else 1))
         return by, n, None, factors, factors, None
 
     cdef int describe(self, kernels.GroupPenalty& c, tuple layout, double strength) except -1:
@@ -339,7 +351,7 @@ cdef class GroupKernel(PenaltyKernel):
         """strength * Omega(W)."""
         layout = self.layout(W.shape[0], W.shape[1])
         cdef kernels.GroupPenalty c
-        cdef cython.floating[::1] scratch = np.empty(3 * <i64> layout[1], dtype=np.asarray(W).dtype)
+        cdef cython.floating[::1] scratch = scratch_of(layout, np.asarray(W).dtype)
         self.describe(c, layout, strength)
         value = kernels.group_value(&W[0, 0], W.shape[0], W.shape[1], c, &scratch[0])
         self.raise_pending()
@@ -351,8 +363,8 @@ cdef class GroupKernel(PenaltyKernel):
         result = np.array(V)
         cdef kernels.GroupPenalty c
         cdef cython.floating[:, ::1] out = result
-        cdef cython.floating[::1] scratch = np.empty(3 * <i64> layout[1], dtype=result.dtype)
-        cdef cython.floating[::1] steps = np.full(layout[1], step, dtype=result.dtype)
+        cdef cython.floating[::1] scratch = scratch_of(layout, result.dtype)
+        cdef cython.floating[::1] steps = np.full(layout[1] + kernels.GROUP_PADDING, step, dtype=result.dtype)
         self.describe(c, layout, strength)
         kernels.group_prox(&out[0, 0], V.shape[0], V.shape[1], c, &steps[0], &scratch[0])
         self.raise_pending()
@@ -364,7 +376,7 @@ cdef class GroupKernel(PenaltyKernel):
         result = np.empty((W.shape[0], W.shape[1]), dtype=np.asarray(W).dtype)
         cdef kernels.GroupPenalty c
         cdef cython.floating[:, ::1] out = result
-        cdef cython.floating[::1] scratch = np.empty(3 * <i64> layout[1], dtype=result.dtype)
+        cdef cython.floating[::1] scratch = scratch_of(layout, result.dtype)
         self.describe(c, layout, strength)
         kernels.group_subgradient(&W[0, 0], &out[0, 0], W.shape[0], W.shape[1], c, &scratch[0])
         self.raise_pending()
@@ -376,7 +388,7 @@ cdef class GroupKernel(PenaltyKernel):
         result = np.empty((W.shape[0], W.shape[1]), dtype=np.asarray(W).dtype)
         cdef kernels.GroupPenalty c
         cdef cython.floating[:, ::1] out = result
-        cdef cython.floating[::1] scratch = np.empty(3 * <i64> layout[1], dtype=result.dtype)
+        cdef cython.floating[::1] scratch = scratch_of(layout, result.dtype)
         if gradient.shape[0] != W.shape[0] or gradient.shape[1] != W.shape[1]:
             raise ValueError(f"W has shape {np.shape(W)}, gradient {np.shape(gradient)}")
         self.describe(c, layout, strength)

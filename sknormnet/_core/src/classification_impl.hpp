@@ -23,13 +23,11 @@ SKNORMNET_FLATTEN double one_versus_rest(void* context, const T* y, i64, const T
         const T own = y[i];
         const T* row = raw + i * columns;
         T* out = gradient + i * columns;
-        T sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (i64 j = 0; j < columns; ++j) {
+        const T sum = sum_over<T>(0, columns, [=](i64 j) {
             const Evaluation<T> at = loss(static_cast<T>(j) == own ? T(1) : T(0), row[j]);
             out[j] = factor * at.slope;
-            sum += at.value;
-        }
+            return at.value;
+        });
         total += static_cast<double>(weight) * sum;
     }
     return total;

@@ -59,8 +59,7 @@ inline void adam_moments(const T* gradient, T* first, T* second, i64 rows, i64 c
     if (sizes != nullptr) {
         for (i64 g = 0; g < groups.n; ++g) means[g] /= static_cast<T>(sizes[g]);
     }
-#pragma omp simd
-    for (i64 g = 0; g < groups.n; ++g) done(g, 1 / moments.metric(means[g] * share));
+    for_groups(groups.n, [=](i64 g) { done(g, 1 / moments.metric(means[g] * share)); });
 }
 
 // ---------------------------------------------------------------------------------------------- the whole step
@@ -78,13 +77,12 @@ template <class T> inline T factor_of(T kept, T norm, T of_zero) {
 template <class T, class Shape, class Strength, class Shrink>
 SKNORMNET_FLATTEN void shrink_groups(const Shape& shape, i64 n, const T* steps, T* factors, T* values, T back,
                                      const Strength& strength, const Shrink& shrink) {
-#pragma omp simd
-    for (i64 g = 0; g < n; ++g) {
+    for_groups(n, [=](i64 g) {
         const T norm = square_root(factors[g]) * back, s = strength(g), c = shrink(g, steps[g]);
         const T kept = shape.prox(norm * c, steps[g] * c, s);
         factors[g] = factor_of(kept, norm, static_cast<T>(Shape::OF_ZERO));
         values[g] = shape.value(kept, s) + (norm - norm);
-    }
+    });
 }
 
 // The same for a shape that is written in Python; `shorter` is scratch.
@@ -128,15 +126,15 @@ template <class T> double shrink_by_penalty(const GroupPenalty& p, const T* step
     } else {
         run([=](i64 g, T step) { return 1 / (1 + step * static_cast<T>(l2 * inner[g])); });
     }
-    return sum_of(values, p.groups.n);
+    return sum_in_chunks<T>(p.groups.n, [=](i64 g) { return values[g]; });
 }
 
 // From `point` to `accept`, through z, which may be the gradient. What thresholds single weights, the smaller groups,
-// comes first. The last third of scratch holds the inverse metric. Returned is the sum of shapes at the end of the step.
+// comes first. The last part of scratch holds the inverse metric. Returned is the sum of shapes at the end of the step.
 template <class T, class Rule>
 double take_step(const Rule& rule, T* z, i64 rows, i64 columns, const GroupPenalty& p, const T* steps, T* scratch) {
     const i64 n = p.groups.n;
-    T *factors = scratch, *values = scratch + n, *inverse = scratch + 2 * n;
+    T *factors = scratch, *values = part_of(scratch, 1, n), *inverse = part_of(scratch, 2, n);
     if (p.inner_l1 > 0 || p.non_negative) {
         const T negative = p.non_negative ? -T(INFINITY) : T(0);
         GroupOperations<T>::inner(p, p.inner_l1, [=](i64 g, T l1) { values[g] = steps[g] * l1; });
@@ -265,7 +263,7 @@ double adam_groups(T* w, T* gradient, T* first, T* second, i64 rows, i64 columns
     }
     double cost = 0;
     for_parts(rows, columns, p, [&](i64 start, i64 n_rows, i64 n_columns, const GroupPenalty& part) {
-        T* inverses = scratch + 2 * part.groups.n;
+        T* inverses = part_of(scratch, 2, part.groups.n);
         adam_moments(gradient + start, first + start, second + start, n_rows, n_columns, part.groups, step, inverses,
                      [=](i64 g, T inverse) {
                          inverses[g] = inverse;

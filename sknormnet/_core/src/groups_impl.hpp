@@ -9,50 +9,20 @@ template <class T> inline void fill(T* out, i64 n, T value) {
     for (i64 j = 0; j < n; ++j) out[j] = value;
 }
 
-template <i64 n, class T> inline void add_neighbours(const T* SKNORMNET_RESTRICT x, T* SKNORMNET_RESTRICT out) {
+// body(g) for all groups, and on to the end of a vector.
+template <class Body> inline void for_groups(i64 n, const Body& body) {
+    if (n == 1) return body(0);  // which the processor has in a register, or would wait for
+    for (i64 first = 0; first < n; first += 16) {
 #pragma omp simd
-    for (i64 k = 0; k < n; ++k) out[k] = x[2 * k] + x[2 * k + 1];
-}
-
-// add(i, sum over row i of body(index, i)). Sixteen sums to a row, which are added up for sixteen rows at once: the
-// horizontal sum of a short row would cost more than the row. `fixed` is the number of columns where it is known.
-template <i64 fixed, class T, class Body, class Add>
-inline void row_sums(i64 rows, i64 some_columns, const Body& body, const Add& add) {
-    constexpr i64 N = 16;
-    const i64 columns = fixed > 0 ? fixed : some_columns;
-    const i64 whole = columns - columns % N;
-    for (i64 first = 0; first < rows; first += N) {
-        const i64 n = smaller(N, rows - first);
-        T sums[N * N], half[N * N / 2], rest[N];
-        for (i64 i = 0; i < n; ++i) {
-            const i64 row = first + i, start = row * columns;
-            T lanes[N] = {}, tail = 0;
-            for (i64 j = start; j < start + whole; j += N) {
-#pragma omp simd
-                for (i64 t = 0; t < N; ++t) lanes[t] += body(j + t, row);
-            }
-#pragma omp simd
-            for (i64 t = 0; t < N; ++t) sums[i * N + t] = lanes[t];
-            for (i64 j = start + whole; j < start + columns; ++j) tail += body(j, row);
-            rest[i] = tail;
-        }
-        for (i64 i = n; i < N; ++i) {
-#pragma omp simd
-            for (i64 t = 0; t < N; ++t) sums[i * N + t] = 0;
-        }
-        add_neighbours<N * N / 2>(sums, half);
-        add_neighbours<N * N / 4>(half, sums);
-        add_neighbours<N * N / 8>(sums, half);
-        add_neighbours<N * N / 16>(half, sums);
-        for (i64 i = 0; i < n; ++i) add(first + i, sums[i] + rest[i]);
+        for (i64 g = first; g < first + 16; ++g) body(g);
     }
 }
 
-template <class T, class Body, class Add>
-inline void row_sums(i64 rows, i64 columns, const Body& body, const Add& add) {
-    if (columns == 16) return row_sums<16, T>(rows, columns, body, add);
-    if (columns == 32) return row_sums<32, T>(rows, columns, body, add);
-    row_sums<0, T>(rows, columns, body, add);
+template <class T, class Body, class Done>
+inline void row_sums(i64 rows, i64 columns, const Body& body, const Done& done) {
+    if (columns == 16) return row_sums<16, T>(rows, 16, 16, body, done);
+    if (columns == 32) return row_sums<32, T>(rows, 32, 32, body, done);
+    row_sums<0, T>(rows, columns, columns, body, done);
 }
 
 // Four rows a pass: the sums are read and written a quarter as often.
@@ -70,24 +40,23 @@ template <class T, class Body> inline void column_sums_of(i64 rows, i64 columns,
     }
 }
 
-template <class T> inline T sum_of(const T* x, i64 n) {
-    T total = 0;
-    row_sums<0, T>(1, n, [=](i64 j, i64) { return x[j]; }, [&](i64, T sum) { total = sum; });
-    return total;
-}
-
 // sums[g] <- sum over group g of body(index, g)
 template <class T, class Body>
-SKNORMNET_FLATTEN void group_sums(const Groups& groups, i64 rows, i64 columns, T* sums, Body body) {
+SKNORMNET_FLATTEN SKNORMNET_NOINLINE void group_sums(const Groups& groups, i64 rows, i64 columns, T* sums, Body body) {
     const i64* of_row = groups.of_row;
     if (groups.by == sknormnet::BY_INPUT && of_row == nullptr) {
-        return row_sums<T>(rows, columns, body, [=](i64 i, T sum) { sums[i] = sum; });
+        return row_sums<T>(rows, columns, body, [=](i64 first, i64, const T* of_rows) {
+#pragma omp simd
+            for (i64 t = 0; t < 16; ++t) sums[first + t] = of_rows[t];
+        });
     }
     fill(sums, groups.n, T(0));
     if (groups.by == sknormnet::BY_INPUT) {
         return row_sums<0, T>(
-            rows, columns, [=](i64 j, i64 i) { return body(j, of_row[i]); },
-            [=](i64 i, T sum) { sums[of_row[i]] += sum; });
+            rows, columns, columns, [=](i64 j, i64 i) { return body(j, of_row[i]); },
+            [=](i64 first, i64 n, const T* of_rows) {
+                for (i64 t = 0; t < n; ++t) sums[of_row[first + t]] += of_rows[t];
+            });
     }
     if (groups.by == sknormnet::BY_OUTPUT) return column_sums_of(rows, columns, sums, body);
     const i64 n = rows * columns;
@@ -96,10 +65,7 @@ SKNORMNET_FLATTEN void group_sums(const Groups& groups, i64 rows, i64 columns, T
         for (i64 j = 0; j < n; ++j) sums[j] = body(j, j);
         return;
     }
-    T sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (i64 j = 0; j < n; ++j) sum += body(j, i64(0));
-    sums[0] = sum;
+    sums[0] = sum_over<T>(0, n, [=](i64 j) { return body(j, i64(0)); });
 }
 
 // body(index, g) for every entry
@@ -116,22 +82,30 @@ inline void for_rows(const Groups& groups, i64 rows, i64 some_columns, const Bod
     }
 }
 
-template <class Body> SKNORMNET_FLATTEN void for_each_weight(const Groups& groups, i64 rows, i64 columns, Body body) {
+template <class Body>
+SKNORMNET_FLATTEN SKNORMNET_NOINLINE void for_each_weight(const Groups& groups, i64 rows, i64 columns, Body body) {
     if (groups.by == sknormnet::BY_INPUT || groups.by == sknormnet::BY_OUTPUT) {
         if (columns == 16) return for_rows<16>(groups, rows, columns, body);
         if (columns == 32) return for_rows<32>(groups, rows, columns, body);
         return for_rows<0>(groups, rows, columns, body);
     }
-    const bool single = groups.by == sknormnet::BY_WEIGHT;
+    const i64 n = rows * columns;
+    if (groups.by == sknormnet::BY_WEIGHT) {
 #pragma omp simd
-    for (i64 j = 0; j < rows * columns; ++j) body(j, single ? j : 0);
+        for (i64 j = 0; j < n; ++j) body(j, j);
+    } else {
+#pragma omp simd
+        for (i64 j = 0; j < n; ++j) body(j, i64(0));
+    }
 }
 
 #include "shapes_impl.hpp"
 
 // ------------------------------------------------------------------------------------------------- operations
 
-// scratch has three entries for each group.
+// The k-th of scratch's three numbers per group; each begins with a vector.
+template <class T> inline T* part_of(T* scratch, i64 k, i64 n) { return scratch + k * ((n + 15) / 16 * 16); }
+
 template <class T> struct GroupOperations {
     static constexpr T small = sizeof(T) == 4 ? T(0x1p-80) : T(0x1p-560);
 
@@ -151,11 +125,9 @@ template <class T> struct GroupOperations {
     template <class Body> static void inner(const GroupPenalty& p, double strength, const Body& body) {
         const double* factors = p.groups.inner_factors;
         if (factors == nullptr) {
-#pragma omp simd
-            for (i64 g = 0; g < p.groups.n; ++g) body(g, static_cast<T>(strength));
+            for_groups(p.groups.n, [=](i64 g) { body(g, static_cast<T>(strength)); });
         } else {
-#pragma omp simd
-            for (i64 g = 0; g < p.groups.n; ++g) body(g, static_cast<T>(strength * factors[g]));
+            for_groups(p.groups.n, [=](i64 g) { body(g, static_cast<T>(strength * factors[g])); });
         }
     }
 
@@ -197,7 +169,7 @@ template <class T> struct GroupOperations {
 
     static void subgradient(const T* w, T* out, i64 rows, i64 columns, const GroupPenalty& p, T* scratch) {
         const i64 n = p.groups.n;
-        T *slope = scratch, *l1 = scratch + n;
+        T *slope = scratch, *l1 = part_of(scratch, 1, n);
         slopes(w, rows, columns, p, slope, l1);
         add_l2(p, slope);
         inner(p, p.inner_l1, [=](i64 g, T strength) { l1[g] = strength; });
@@ -210,7 +182,7 @@ template <class T> struct GroupOperations {
     static void residual(const T* w, const T* gradient, T* out, i64 rows, i64 columns, const GroupPenalty& p,
                          T* scratch) {
         const i64 n = p.groups.n;
-        T *slope = scratch, *l1 = scratch + n, *at_zero = scratch + 2 * n;
+        T *slope = scratch, *l1 = part_of(scratch, 1, n), *at_zero = part_of(scratch, 2, n);
         slopes(w, rows, columns, p, slope, at_zero);
         add_l2(p, slope);
         inner(p, p.inner_l1, [=](i64 g, T strength) { l1[g] = strength; });
@@ -250,7 +222,7 @@ template <class T> struct GroupOperations {
     static void remove_outward(const T* w, T* out, i64 rows, i64 columns, const GroupPenalty& p, T* scratch) {
         const i64 n = p.groups.n;
         const Limit<T> shape(p);
-        T *norm = scratch, *along = scratch + n;
+        T *norm = scratch, *along = part_of(scratch, 1, n);
         norms(w, rows, columns, p.groups, norm);
         group_sums(p.groups, rows, columns, along, [=](i64 j, i64) { return out[j] * w[j]; });
 #pragma omp simd
@@ -264,7 +236,7 @@ template <class T> struct GroupOperations {
     static void shrink_zero_groups(const T* w, T* out, i64 rows, i64 columns, const GroupPenalty& p, T* scratch,
                                    const T* at_zero) {
         const i64 n = p.groups.n;
-        T *nonzeros = scratch, *norm = scratch + n;
+        T *nonzeros = scratch, *norm = part_of(scratch, 1, n);
         group_sums(p.groups, rows, columns, nonzeros, [=](i64 j, i64) { return w[j] == 0 ? T(0) : T(1); });
         norms(out, rows, columns, p.groups, norm);
 #pragma omp simd

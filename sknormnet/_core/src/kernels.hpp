@@ -64,6 +64,10 @@ enum GroupBy : int { BY_WEIGHT, BY_INPUT, BY_OUTPUT, BY_MATRIX };
 enum Shape : int { LINEAR, MINIMAX_CONCAVE, SMOOTHLY_CLIPPED, LIMIT, CUSTOM };
 enum ShapeRequest : int { SHAPE_VALUE, SHAPE_SLOPE, SHAPE_PROX };
 
+// Arrays of one number per group have so many entries more, whatever they hold: loops over groups go on to the end of a
+// vector. Their tails, of up to 15 single divisions and roots, would cost more than the vectors before.
+enum : int { GROUP_PADDING = 15 };
+
 // How a matrix is cut into n groups: single weights, rows (joined where of_row names a row's group), columns, or all of
 // it. One number per group, or null: factors multiply the strengths of the groups, inner_factors those of the terms of
 // single weights; of joined rows, sizes are the numbers of rows.
@@ -106,7 +110,7 @@ struct AdamStep {
     double beta_1, beta_2, epsilon;
 };
 
-// Of a matrix of rows x columns; steps have one entry per group, scratch has three.
+// Of a matrix of rows x columns; steps have one padded array of numbers per group, scratch has three.
 template <class T> struct GroupFunctions {
     double (*cost)(const T* w, i64 rows, i64 columns, const GroupPenalty& penalty, T* scratch);  // without constraints
     double (*value)(const T* w, i64 rows, i64 columns, const GroupPenalty& penalty, T* scratch);

@@ -15,10 +15,13 @@
 
 // Inlines all calls inside a function: a loop vectorises only if its whole body is inlined, whatever its size.
 // Clang's flatten reaches one call deep; below it, long functions need SKNORMNET_INLINE.
+// Where that loop is the last of several in a function that is inlined itself, compilers give up on it: NOINLINE.
 #if defined(__GNUC__)
+#define SKNORMNET_NOINLINE __attribute__((noinline))
 #define SKNORMNET_FLATTEN __attribute__((flatten))
 #define SKNORMNET_INLINE __attribute__((always_inline)) inline
 #else
+#define SKNORMNET_NOINLINE __declspec(noinline)
 #define SKNORMNET_FLATTEN
 #define SKNORMNET_INLINE inline
 #endif
@@ -33,23 +36,7 @@ using sknormnet::SgdStep;
 
 #include "simd_math.hpp"
 
-constexpr i64 CHUNK = 1024;  // elements: partial sums of a chunk are added up in double
-
-inline i64 smaller(i64 a, i64 b) { return a < b ? a : b; }
-
-// body(j) for j < n: whole vectors, then fours, then singles. A compiler's own tail of up to 15 single elements would
-// cost as much as the whole vectors of a row of 100.
-template <class Body> inline void for_columns(i64 n, const Body& body) {
-    const i64 whole = n - n % 16;
-#pragma omp simd
-    for (i64 j = 0; j < whole; ++j) body(j);
-    i64 j = whole;
-    for (; j + 4 <= n; j += 4) {
-#pragma omp simd simdlen(4)
-        for (i64 t = 0; t < 4; ++t) body(j + t);
-    }
-    for (; j < n; ++j) body(j);
-}
+#include "sums_impl.hpp"
 
 template <class T> struct Evaluation {
     T value, slope;  // of a function of one variable
@@ -59,10 +46,7 @@ template <class T> struct Evaluation {
 
 template <class T> void column_sums(const T* SKNORMNET_RESTRICT delta, T* SKNORMNET_RESTRICT sums, i64 rows, i64 columns) {
     if (columns == 1) {
-        T sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (i64 i = 0; i < rows; ++i) sum += delta[i];
-        sums[0] += sum;
+        sums[0] += sum_over<T>(0, rows, [=](i64 i) { return delta[i]; });
         return;
     }
     for (i64 i = 0; i < rows; ++i) {
@@ -85,19 +69,6 @@ template <class T> bool all_finite(const T* w, i64 n) {
 #pragma omp simd reduction(+ : bad)
     for (i64 j = 0; j < n; ++j) bad += !(w[j] - w[j] == 0);
     return bad == 0;
-}
-
-// Runs body(j) -> penalty of w[j] over a segment, in chunks whose sums are added up in double.
-template <class T, class Body> inline double sum_in_chunks(i64 n, const Body& body) {
-    double total = 0;
-    for (i64 start = 0; start < n; start += CHUNK) {
-        const i64 stop = smaller(start + CHUNK, n);
-        T sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (i64 j = start; j < stop; ++j) sum += body(j);
-        total += sum;
-    }
-    return total;
 }
 
 // The least value that a weight may have.
@@ -243,41 +214,9 @@ template <class T> void add_scaled(T* SKNORMNET_RESTRICT out, const T* SKNORMNET
 }
 
 template <class T> void squared_norms(const T* a, i64 stride, T* SKNORMNET_RESTRICT out, i64 rows, i64 columns) {
-    if (columns < 16) {  // too short for sums of whole vectors
-#pragma omp simd
-        for (i64 i = 0; i < rows; ++i) out[i] = a[i * stride] * a[i * stride];
-        for (i64 j = 1; j < columns; ++j) {
-#pragma omp simd
-            for (i64 i = 0; i < rows; ++i) out[i] += a[i * stride + j] * a[i * stride + j];
-        }
-        return;
-    }
-    i64 i = 0;
-    for (; i + 4 <= rows; i += 4) {  // four independent sums hide each other's latency
-        const T* SKNORMNET_RESTRICT r0 = a + i * stride;
-        const T* SKNORMNET_RESTRICT r1 = r0 + stride;
-        const T* SKNORMNET_RESTRICT r2 = r1 + stride;
-        const T* SKNORMNET_RESTRICT r3 = r2 + stride;
-        T s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-#pragma omp simd reduction(+ : s0, s1, s2, s3)
-        for (i64 j = 0; j < columns; ++j) {
-            s0 += r0[j] * r0[j];
-            s1 += r1[j] * r1[j];
-            s2 += r2[j] * r2[j];
-            s3 += r3[j] * r3[j];
-        }
-        out[i] = s0;
-        out[i + 1] = s1;
-        out[i + 2] = s2;
-        out[i + 3] = s3;
-    }
-    for (; i < rows; ++i) {
-        const T* SKNORMNET_RESTRICT row = a + i * stride;
-        T sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (i64 j = 0; j < columns; ++j) sum += row[j] * row[j];
-        out[i] = sum;
-    }
+    row_sums<0, T>(rows, columns, stride, [=](i64 j, i64) { return a[j] * a[j]; }, [=](i64 first, i64 n, const T* sums) {
+        for (i64 i = 0; i < n; ++i) out[first + i] = sums[i];
+    });
 }
 
 template <class T> double sum_of_bounds(const T* inputs, const T* deltas, i64 n) {
@@ -292,32 +231,10 @@ template <class T> double sum_of_bounds(const T* inputs, const T* deltas, i64 n)
 template <class T>
 void matrix_vector(const T* a, i64 stride, const T* SKNORMNET_RESTRICT w, T* SKNORMNET_RESTRICT out, i64 rows,
                    i64 columns) {
-    i64 i = 0;
-    for (; i + 4 <= rows; i += 4) {  // four independent sums hide each other's latency
-        const T* SKNORMNET_RESTRICT r0 = a + i * stride;
-        const T* SKNORMNET_RESTRICT r1 = r0 + stride;
-        const T* SKNORMNET_RESTRICT r2 = r1 + stride;
-        const T* SKNORMNET_RESTRICT r3 = r2 + stride;
-        T s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-#pragma omp simd reduction(+ : s0, s1, s2, s3)
-        for (i64 j = 0; j < columns; ++j) {
-            s0 += r0[j] * w[j];
-            s1 += r1[j] * w[j];
-            s2 += r2[j] * w[j];
-            s3 += r3[j] * w[j];
-        }
-        out[i] = s0;
-        out[i + 1] = s1;
-        out[i + 2] = s2;
-        out[i + 3] = s3;
-    }
-    for (; i < rows; ++i) {
-        const T* SKNORMNET_RESTRICT row = a + i * stride;
-        T sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (i64 j = 0; j < columns; ++j) sum += row[j] * w[j];
-        out[i] = sum;
-    }
+    const auto body = [=](i64 j, i64 i) { return a[j] * (w - i * stride)[j]; };
+    row_sums<0, T>(rows, columns, stride, body, [=](i64 first, i64 n, const T* sums) {
+        for (i64 i = 0; i < n; ++i) out[first + i] = sums[i];
+    });
 }
 
 template <class T>

@@ -8,28 +8,16 @@
 // the gradient cannot alias.
 template <class T, class Body>
 SKNORMNET_FLATTEN double weighted_sum(i64 rows, i64 units, const T* sample_weight, T scale, Body body) {
-    double total = 0;
     if (sample_weight == nullptr || units == 1) {
         const i64 n = rows * units;
-        for (i64 start = 0; start < n; start += CHUNK) {
-            const i64 stop = smaller(start + CHUNK, n);
-            T sum = 0;
-            if (sample_weight == nullptr) {
-#pragma omp simd reduction(+ : sum)
-                for (i64 j = start; j < stop; ++j) sum += body(j, scale);
-            } else {
-#pragma omp simd reduction(+ : sum)
-                for (i64 j = start; j < stop; ++j) sum += sample_weight[j] * body(j, scale * sample_weight[j]);
-            }
-            total += sum;
-        }
-        return total;
+        if (sample_weight == nullptr) return sum_in_chunks<T>(n, [=](i64 j) { return body(j, scale); });
+        return sum_in_chunks<T>(
+            n, [=](i64 j) { return sample_weight[j] * body(j, scale * sample_weight[j]); });
     }
+    double total = 0;
     for (i64 i = 0; i < rows; ++i) {
-        T sum = 0;
         const T factor = scale * sample_weight[i];
-#pragma omp simd reduction(+ : sum)
-        for (i64 j = i * units; j < (i + 1) * units; ++j) sum += body(j, factor);
+        const T sum = sum_over<T>(i * units, (i + 1) * units, [=](i64 j) { return body(j, factor); });
         total += static_cast<double>(sample_weight[i]) * sum;
     }
     return total;

@@ -277,8 +277,8 @@ template <class T> class Network final : public NetworkBase {
             if (layer.kind == OF_GROUPS) most = std::max(most, layer.groups.groups.n);
         }
         if (most <= reserved_groups_) return;
-        group_steps_ = Buffer<T>(most);
-        group_scratch_ = Buffer<T>(3 * most);
+        group_steps_ = Buffer<T>(most + GROUP_PADDING);
+        group_scratch_ = Buffer<T>(3 * (most + GROUP_PADDING));
         reserved_groups_ = most;
     }
 
@@ -423,7 +423,7 @@ template <class T> class Network final : public NetworkBase {
         whole.groups.by = BY_MATRIX;
         whole.groups.n = 1;
         whole.strength = 1;
-        T scratch[3];
+        T scratch[3 * (1 + GROUP_PADDING)];
         return table_.groups.value(w, penalty.layers[l].rows, sizes_[l + 1], whole, scratch);
     }
 
