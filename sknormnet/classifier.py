@@ -129,14 +129,15 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         Share that is held out with early_stopping; stratified by class where there are classes.
 
     validation_scoring : str, callable or None, default=None
-        Score on the validation data: accuracy for None, minus the mean loss for "loss", otherwise a scorer's name or a
-        callable ``scorer(estimator, X, y)`` as in `sklearn.metrics.check_scoring`, which gets ``sample_weight`` where
-        weights differ.
+        Score on the validation data: what `score` computes for None, minus the mean loss for "loss", otherwise a
+        scorer's name or a callable ``scorer(estimator, X, y)`` as in `sklearn.metrics.check_scoring`, which gets
+        ``sample_weight`` where weights differ.
 
-    class_weight : {"balanced"}, dict or None, default=None
+    class_weight : {"balanced"}, dict, list of dict or None, default=None
         Factors of the sample weights, by class. "balanced": n_samples / (n_classes * number of samples of the class);
-        a dict has a number >= 0 for some classes, the others have 1. They weigh validation data too. partial_fit, which
-        does not see how frequent classes are, takes a dict only; labels have none.
+        a dict has a number >= 0 for some classes, the others have 1. Several columns of classes take a list with a dict
+        for each; a row's factor is the product of the columns'. They weigh validation data too. partial_fit, which
+        does not see how frequent classes are, does not take "balanced"; labels have none.
 
     beta_1, beta_2 : float in [0, 1), default=0.9, 0.999
         Decay of adam's moments.
@@ -155,8 +156,8 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        Classes; the columns' numbers for an indicator matrix.
+    classes_ : ndarray of shape (n_classes,), or list of such arrays
+        Classes, sorted; of several columns of classes an array for each; the columns' numbers for an indicator matrix.
 
     coefs_ : list of ndarray of shape (fan_in, fan_out)
         Weight matrices.
@@ -202,14 +203,15 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         Number of layers, input and output included.
 
     n_outputs_ : int
-        Raw outputs.
+        Raw outputs; of several columns of classes those of the first column, then those of the second, and so on.
 
     hidden_activation_ : str or tuple of str
         Activation of the fitted hidden layers: one name if all have the same, otherwise one for each.
 
-    out_activation_ : str
+    out_activation_ : str or tuple of str
         Inverse link of the outputs. Of losses with probabilities: "logistic" for two classes and for labels, "softmax"
-        for more classes, "clipped" for "modified_huber". Otherwise "identity".
+        for more classes, "clipped" for "modified_huber". Otherwise "identity". A tuple if columns of classes have
+        different ones.
 
     n_features_in_ : int
         Number of features.
@@ -341,7 +343,9 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features, finite.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Classes of any type, or a binary indicator matrix of labels.
+            Classes of any type; or a binary indicator matrix of labels; or several columns of classes, each of which
+            gets outputs of its own, the losses of all being summed. Two dimensions with numbers 0 and 1 alone are
+            labels.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights >= 0, normalised to mean 1; rows of weight 0 are left out.
         X_val, y_val : {array-like, sparse matrix} of shape (n_val, n_features), array-like, default=None
@@ -373,11 +377,12 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features, finite.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Classes; those of later calls must be among `classes`.
+            Classes or labels, as in `fit`; the classes of later calls must be among `classes`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights >= 0; every call's are divided by the mean of the first call's.
-        classes : array-like of shape (n_classes,), default=None
-            All classes; needed in the first call, unless y is an indicator matrix.
+        classes : array-like of shape (n_classes,), or list of such array-likes, default=None
+            All classes; of several columns of classes a list with those of each. Needed in the first call, unless y is
+            an indicator matrix.
         X_val, y_val, sample_weight_val : default=None
             Validation data: the score and the loss on them are noted in `history_`, and with early_stopping
             `stop_reason_` says when the score has not improved for n_iter_no_change calls.
@@ -399,9 +404,10 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Classes with the largest raw prediction, for two classes by its sign; or the indicator matrix of labels.
+            Classes with the largest raw prediction, for two classes by its sign; or the indicator matrix of labels. Of
+            several columns of classes an array of objects if their types differ.
         """
-        encoding, loss = self._encoding(), self._loss()
+        encoding, loss = self._decoder()
         return self._predict_in_blocks(X, lambda raw: encoding.decode(encoding.numbers(raw, loss)))
 
     def decision_function(self, X):
@@ -413,12 +419,12 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
         Returns
         -------
-        raw : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        raw : ndarray of shape (n_samples,) or (n_samples, n_outputs), or list of such arrays
             For two classes a column that is positive for ``classes_[1]`` (its log-odds with "log_loss"), otherwise a
-            column for each class or label.
+            column for each class or label. Of several columns of classes an array for each.
         """
 
-        encoding, loss = self._encoding(), self._loss()
+        encoding, loss = self._decoder()
         return self._predict_in_blocks(X, lambda raw: encoding.decision(raw, loss))
 
     @available_if(check_probabilities)
@@ -431,8 +437,9 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
         Returns
         -------
-        p : ndarray of shape (n_samples, n_classes)
-            Columns as in `classes_`; for labels the probability of each.
+        p : ndarray of shape (n_samples, n_classes), or list of such arrays
+            Columns as in `classes_`; for labels the probability of each. Of several columns of classes an array for
+            each.
         """
         return self._probabilities(X, log=False)
 
@@ -448,7 +455,7 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
         Returns
         -------
-        log_p : ndarray of shape (n_samples, n_classes)
+        log_p : ndarray of shape (n_samples, n_classes), or list of such arrays
         """
         return self._probabilities(X, log=True)
 
@@ -469,13 +476,25 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         return self._encoding().score(y, self.predict(X), sample_weight)
 
     def _probabilities(self, X, log: bool):
-        encoding, loss = self._encoding(), self._loss()
+        encoding, loss = self._decoder()
         return self._predict_in_blocks(X, lambda raw: encoding.probabilities(raw, loss, log))
 
     def _encoding(self) -> Encoding:
         """The encoding of the classes that the model was fitted with."""
         check_is_fitted(self)
         return fitted_encoding(self.classes_, self._n_label_columns)
+
+    def _decoder(self) -> tuple[Encoding, Loss]:
+        """The encoding and the loss, which say what raw predictions mean, made sure of to fit the network."""
+        encoding = self._encoding()
+        loss, n_raw = encoding.outputs(validation.resolve_loss(self._fitted_loss, self.task))
+        if n_raw != self.n_outputs_:
+            raise ValueError(f"classes_ ask for {n_raw} raw outputs, the network has {self.n_outputs_}")
+        return encoding, loss
+
+    def _check_fitted_state(self) -> None:
+        super()._check_fitted_state()
+        self._decoder()
 
     def _outputs(self, loss: Loss, n_targets: int) -> tuple[Loss, int]:
         return self._encoding().outputs(loss)
@@ -518,5 +537,5 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
-        tags.target_tags.multi_output = True
+        # target_tags.multi_output stays False: its check ranks probabilities, which tie where several round to 1.
         return tags

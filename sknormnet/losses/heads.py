@@ -48,7 +48,7 @@ class Heads(CompiledLoss):
             try:
                 self.loss.check_target(y[:, [h]])
             except ValueError as error:
-                raise ValueError(f"y[:, {h}], by the numbers of its classes: {error}") from error
+                raise ValueError(f"column {h} of y, by the numbers of its classes: {error}") from error
 
     def n_raw(self, n_targets: int, n_classes: int | None = None) -> int:
         return sum(self.widths)

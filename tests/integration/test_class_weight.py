@@ -176,7 +176,7 @@ REFUSED = {
     "None": ({0: None}, "finite numbers >= 0, got None"),
     "all zero": ({0: 0, 1: 0, 2: 0}, "class_weight leaves no row"),
     "one class left": ({0: 0, 1: 0}, "one class only"),
-    "list": ([1.0, 2.0, 3.0], "'class_weight' parameter"),
+    "list": ([1.0, 2.0, 3.0], "class_weight of one column of classes must be 'balanced' or a dict"),
     "other word": ("balance", "'class_weight' parameter"),
 }
 

@@ -34,15 +34,11 @@ class Heads {
             for (i64 h = 0; h < n_heads; ++h) {
                 const i64 width = widths_[h];
                 T* const slopes = x + block_ * width;
-                for (i64 i = 0; i < block; ++i) {
-                    labels[i] = y[(start + i) * n_heads + h];
-                    std::copy_n(raw + first + i * raw_columns, width, x + i * width);
-                }
+                for (i64 i = 0; i < block; ++i) labels[i] = y[(start + i) * n_heads + h];
+                copy(raw + first, raw_columns, x, width, block, width);
                 const T* weight = sample_weight == nullptr ? nullptr : sample_weight + start;
                 total += loss(loss_.context, labels, 1, x, block, width, weight, scale, slopes);
-                for (i64 i = 0; i < block; ++i) {
-                    std::copy_n(slopes + i * width, width, gradient + first + i * raw_columns);
-                }
+                copy(slopes, width, gradient + first, raw_columns, block, width);
                 first += width;
             }
         }
@@ -50,6 +46,14 @@ class Heads {
     }
 
   private:
+    // rows x columns numbers, of which each row begins a stride behind the one before.
+    template <class T>
+    static void copy(const T* from, i64 from_stride, T* to, i64 to_stride, i64 rows, i64 columns) {
+        for (i64 i = 0; i < rows; ++i) {
+            for (i64 j = 0; j < columns; ++j) to[i * to_stride + j] = from[i * from_stride + j];
+        }
+    }
+
     static constexpr i64 CACHED = i64(1) << 14;  // numbers of scratch, which stay in the cache
     LossKernel loss_;
     std::vector<i64> widths_;
