@@ -423,7 +423,6 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
             For two classes a column that is positive for ``classes_[1]`` (its log-odds with "log_loss"), otherwise a
             column for each class or label. Of several columns of classes an array for each.
         """
-
         encoding, loss = self._decoder()
         return self._predict_in_blocks(X, lambda raw: encoding.decision(raw, loss))
 
@@ -473,7 +472,8 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         -------
         score : float
         """
-        return self._encoding().score(y, self.predict(X), sample_weight)
+        prediction = self.predict(X)
+        return self._encoding().score(y, prediction, sample_weight)
 
     def _probabilities(self, X, log: bool):
         encoding, loss = self._decoder()
@@ -481,11 +481,11 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
     def _encoding(self) -> Encoding:
         """The encoding of the classes that the model was fitted with."""
-        check_is_fitted(self)
         return fitted_encoding(self.classes_, self._n_label_columns)
 
     def _decoder(self) -> tuple[Encoding, Loss]:
         """The encoding and the loss, which say what raw predictions mean, made sure of to fit the network."""
+        check_is_fitted(self)
         encoding = self._encoding()
         loss, n_raw = encoding.outputs(validation.resolve_loss(self._fitted_loss, self.task))
         if n_raw != self.n_outputs_:

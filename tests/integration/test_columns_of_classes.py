@@ -276,6 +276,20 @@ def test_loss_of_ones_own(solver):
     assert not hasattr(make_model(loss=user_losses.NumpyMargin()).fit(X, MIXED), "predict_proba")
 
 
+class TwoColumnsForTwoClasses(user_losses.NumpyLogLoss):
+    def n_raw(self, n_targets, n_classes=None):
+        return n_classes or n_targets
+
+
+def test_softmax_over_two_classes():
+    """The decision is then the difference of two raw columns: the log-odds."""
+    model = make_model(loss=TwoColumnsForTwoClasses()).fit(X, MIXED)
+    assert model.n_outputs_ == 9 and model.out_activation_ == "softmax"
+    p, decision = model.predict_proba(X)[1], model.decision_function(X)[1]
+    assert_allclose(decision, np.log(p[:, 1] / p[:, 0]), rtol=1e-9, atol=1e-12)
+    assert_array_equal(model.predict(X)[:, 1] == "yes", decision > 0)
+
+
 def test_certificate():
     model = make_model(activation="tanh", solver="fista", penalty="l1", alpha=0.01, tol=1e-5, max_iter=5000)
     model.set_params(class_weight="balanced").fit(X, MIXED)
