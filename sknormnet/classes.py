@@ -102,7 +102,7 @@ class ColumnEncoding(Encoding):
         if len(unknown):
             raise ValueError(
                 f"y has classes {unknown.tolist()}, which are not among the fitted ones, {self.classes.tolist()}; "
-                "name all classes in the first call of partial_fit, or fit anew"
+                "leave such rows out, or fit anew with all classes, which the first call of partial_fit names"
             )
         numbers = np.searchsorted(self.classes, y.astype(present.dtype, copy=False))
         return Target(numbers.astype(dtype)[:, np.newaxis], y, stratify=numbers)
@@ -140,7 +140,7 @@ class ColumnEncoding(Encoding):
                 f"class_weight of one column of classes must be 'balanced' or a dict, got {class_weight!r}"
             )
         known = self.classes.tolist()
-        unknown = set(class_weight) - set(known)
+        unknown = set(class_weight) - set(known) - set(present.tolist())  # y may have those that weights of 0 leave out
         if unknown:
             raise ValueError(f"class_weight names {sorted(unknown, key=str)}, which are no classes: {known}")
         for label, weight in class_weight.items():
