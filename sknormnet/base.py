@@ -43,15 +43,12 @@ class Target:
         In the dtype of the arithmetic.
     given : ndarray
         As it was before.
-    n_classes : int or None
-        Where the target is one column of class numbers.
     stratify : ndarray or None
         What a validation split is stratified by.
     """
 
     y: np.ndarray
     given: np.ndarray
-    n_classes: int | None = None
     stratify: np.ndarray | None = None
 
 
@@ -154,6 +151,10 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         """Factors of the sample weights that follow from y; as_fitted for other rows than those that set them."""
         return None
 
+    def _outputs(self, loss: Loss, n_targets: int) -> tuple[Loss, int]:
+        """The loss of the whole target, made of the one that the user chose, and its number of raw columns."""
+        return loss, validation.check_outputs(loss, n_targets, None)
+
     @abstractmethod
     def _validation_score(self, loss: Loss, y: np.ndarray, raw: np.ndarray, sample_weight: np.ndarray | None) -> float:
         """Score of raw predictions on encoded targets, higher is better."""
@@ -193,10 +194,11 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         loss = validation.resolve_loss(self.loss, self.task)
         going_on = hasattr(self, "coefs_") and (incremental or self.warm_start)
         X, target, sample_weight = self._check_data(
-            X, y, sample_weight, loss, self.dtype, going_on=going_on, incremental=incremental, classes=classes
+            X, y, sample_weight, self.dtype, going_on=going_on, incremental=incremental, classes=classes
         )
         n_targets = target.y.shape[1]
-        n_raw = validation.check_outputs(loss, n_targets, target.n_classes)
+        loss, n_raw = self._outputs(loss, n_targets)
+        loss.check_target(target.y)
         fitted_loss = self.loss if isinstance(self.loss, str) else clone(self.loss)
         plan = self._make_plan((X.shape[1], *hidden, n_raw))
         self._warn_if_partly_penalized(plan, activation)
@@ -266,7 +268,6 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         X,
         y,
         sample_weight,
-        loss: Loss,
         dtype,
         *,
         going_on: bool,
@@ -286,16 +287,13 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             reset=not going_on,
             row_weights=partial(self._row_weights, as_fitted=as_fitted, **stage),
         )
-        target = self._encode_target(y, X.dtype, **stage)
-        loss.check_target(target.y)
-        return X, target, sample_weight
+        return X, self._encode_target(y, X.dtype, **stage), sample_weight
 
     def _check_validation_data(self, given, loss: Loss, dtype) -> HeldOut:
         try:
             X_val, y_val, sample_weight_val = given
-            X, target, weight = self._check_data(
-                X_val, y_val, sample_weight_val, loss, dtype, going_on=True, as_fitted=True
-            )
+            X, target, weight = self._check_data(X_val, y_val, sample_weight_val, dtype, going_on=True, as_fitted=True)
+            loss.check_target(target.y)
         except ValueError as error:
             raise ValueError(f"validation data (X_val, y_val, sample_weight_val): {error}") from error
         return HeldOut(X, target.y, target.given, normalized_weight(weight, dtype))
@@ -360,7 +358,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
 
         def fitted(coefs: list[np.ndarray], intercepts: list[np.ndarray]) -> BaseEstimator:
             estimator = unnamed_copy(self)
-            vars(estimator).update(self._network_attributes(plan, activation, coefs, intercepts, loss, n_targets))
+            vars(estimator).update(self._network_attributes(plan, activation, coefs, intercepts, self.loss, n_targets))
             return estimator
 
         scorer = check_scoring(self, scoring)
@@ -417,7 +415,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             "n_layers_": len(plan.layer_sizes),
             "n_outputs_": n_raw,
             "hidden_activation_": activation,
-            "out_activation_": validation.resolve_loss(loss, self.task).link(n_targets, n_raw).name,
+            "out_activation_": self._whole_loss(loss, n_targets).link(n_targets, n_raw).name,
             "_fitted_loss": loss,
             "_n_targets": n_targets,
         }
@@ -451,7 +449,10 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
     def _loss(self) -> Loss:
         """The loss that the model was fitted with."""
         check_is_fitted(self)
-        return validation.resolve_loss(self._fitted_loss, self.task)
+        return self._whole_loss(self._fitted_loss, self._n_targets)
+
+    def _whole_loss(self, loss: str | Loss, n_targets: int) -> Loss:
+        return self._outputs(validation.resolve_loss(loss, self.task), n_targets)[0]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,23 +1,23 @@
 """NormRegMLPClassifier."""
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+from sklearn.utils.validation import check_is_fitted
 
 from sknormnet import validation
 from sknormnet.base import BaseNormRegMLP, Target, check_stochastic
-from sknormnet.losses import LOSSES, Link, Loss, loss_names
+from sknormnet.classes import Encoding, first_encoding, fitted_encoding, share
+from sknormnet.losses import LOSSES, Loss, loss_names
 
 
 def check_probabilities(estimator: BaseNormRegMLP) -> bool:
     """For available_if: whether the loss defines probabilities."""
-    loss = validation.resolve_loss(getattr(estimator, "_fitted_loss", estimator.loss), "classification")
-    outputs = getattr(estimator, "_n_targets", 1), getattr(estimator, "n_outputs_", 1)
+    fitted = hasattr(estimator, "_fitted_loss")
+    loss = estimator._loss() if fitted else validation.resolve_loss(estimator.loss, "classification")
+    outputs = (estimator._n_targets, estimator.n_outputs_) if fitted else (1, 1)
     if not loss.link(*outputs).gives_probabilities:
         names = [name for name in loss_names("classification") if LOSSES[name]().link(1, 1).gives_probabilities]
         raise AttributeError(f"{loss!r} does not define probabilities; these losses do: {names}")
@@ -129,14 +129,15 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         Share that is held out with early_stopping; stratified by class where there are classes.
 
     validation_scoring : str, callable or None, default=None
-        Score on the validation data: accuracy for None, minus the mean loss for "loss", otherwise a scorer's name or a
-        callable ``scorer(estimator, X, y)`` as in `sklearn.metrics.check_scoring`, which gets ``sample_weight`` where
-        weights differ.
+        Score on the validation data: what `score` computes for None, minus the mean loss for "loss", otherwise a
+        scorer's name or a callable ``scorer(estimator, X, y)`` as in `sklearn.metrics.check_scoring`, which gets
+        ``sample_weight`` where weights differ.
 
-    class_weight : {"balanced"}, dict or None, default=None
+    class_weight : {"balanced"}, dict, list of dict or None, default=None
         Factors of the sample weights, by class. "balanced": n_samples / (n_classes * number of samples of the class);
-        a dict has a number >= 0 for some classes, the others have 1. They weigh validation data too. partial_fit, which
-        does not see how frequent classes are, takes a dict only; labels have none.
+        a dict has a number >= 0 for some classes, the others have 1. Several columns of classes take a list with a dict
+        for each; a row's factor is the product of the columns'. They weigh validation data too. partial_fit, which
+        does not see how frequent classes are, does not take "balanced"; labels have none.
 
     beta_1, beta_2 : float in [0, 1), default=0.9, 0.999
         Decay of adam's moments.
@@ -155,8 +156,8 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        Classes; the columns' numbers for an indicator matrix.
+    classes_ : ndarray of shape (n_classes,), or list of such arrays
+        Classes, sorted; of several columns of classes an array for each; the columns' numbers for an indicator matrix.
 
     coefs_ : list of ndarray of shape (fan_in, fan_out)
         Weight matrices.
@@ -202,14 +203,15 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         Number of layers, input and output included.
 
     n_outputs_ : int
-        Raw outputs.
+        Raw outputs; of several columns of classes those of the first column, then those of the second, and so on.
 
     hidden_activation_ : str or tuple of str
         Activation of the fitted hidden layers: one name if all have the same, otherwise one for each.
 
-    out_activation_ : str
+    out_activation_ : str or tuple of str
         Inverse link of the outputs. Of losses with probabilities: "logistic" for two classes and for labels, "softmax"
-        for more classes, "clipped" for "modified_huber". Otherwise "identity".
+        for more classes, "clipped" for "modified_huber". Otherwise "identity". A tuple if columns of classes have
+        different ones.
 
     n_features_in_ : int
         Number of features.
@@ -256,7 +258,8 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
     task = "classification"
     _parameter_constraints = validation.parameter_constraints("classification")
-    _class_weights: dict[Any, float] | None
+    _class_weights: Any
+    _n_label_columns: int | None
 
     def __init__(
         self,
@@ -340,7 +343,9 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features, finite.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Classes of any type, or a binary indicator matrix of labels.
+            Classes of any type; or a binary indicator matrix of labels; or several columns of classes, each of which
+            gets outputs of its own, the losses of all being summed. Two dimensions with numbers 0 and 1 alone are
+            labels.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights >= 0, normalised to mean 1; rows of weight 0 are left out.
         X_val, y_val : {array-like, sparse matrix} of shape (n_val, n_features), array-like, default=None
@@ -372,11 +377,12 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features, finite.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Classes; those of later calls must be among `classes`.
+            Classes or labels, as in `fit`; the classes of later calls must be among `classes`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights >= 0; every call's are divided by the mean of the first call's.
-        classes : array-like of shape (n_classes,), default=None
-            All classes; needed in the first call, unless y is an indicator matrix.
+        classes : array-like of shape (n_classes,), or list of such array-likes, default=None
+            All classes; of several columns of classes a list with those of each. Needed in the first call, unless y is
+            an indicator matrix.
         X_val, y_val, sample_weight_val : default=None
             Validation data: the score and the loss on them are noted in `history_`, and with early_stopping
             `stop_reason_` says when the score has not improved for n_iter_no_change calls.
@@ -398,9 +404,11 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Classes with the largest raw prediction, for two classes by its sign; or the indicator matrix of labels.
+            Classes with the largest raw prediction, for two classes by its sign; or the indicator matrix of labels. Of
+            several columns of classes an array of objects if their types differ.
         """
-        return self._predict_in_blocks(X, self._decode)
+        encoding, loss = self._decoder()
+        return self._predict_in_blocks(X, lambda raw: encoding.decode(encoding.numbers(raw, loss)))
 
     def decision_function(self, X):
         """Raw predictions.
@@ -411,17 +419,12 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
         Returns
         -------
-        raw : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        raw : ndarray of shape (n_samples,) or (n_samples, n_outputs), or list of such arrays
             For two classes a column that is positive for ``classes_[1]`` (its log-odds with "log_loss"), otherwise a
-            column for each class or label.
+            column for each class or label. Of several columns of classes an array for each.
         """
-
-        def decision(raw: np.ndarray) -> np.ndarray:
-            if self._n_label_columns is None and raw.shape[1] == 2:
-                return raw[:, 1] - raw[:, 0]
-            return raw[:, 0] if self._binary else raw
-
-        return self._predict_in_blocks(X, decision)
+        encoding, loss = self._decoder()
+        return self._predict_in_blocks(X, lambda raw: encoding.decision(raw, loss))
 
     @available_if(check_probabilities)
     def predict_proba(self, X):
@@ -433,18 +436,11 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
         Returns
         -------
-        p : ndarray of shape (n_samples, n_classes)
-            Columns as in `classes_`; for labels the probability of each.
+        p : ndarray of shape (n_samples, n_classes), or list of such arrays
+            Columns as in `classes_`; for labels the probability of each. Of several columns of classes an array for
+            each.
         """
-        link = self._link()
-
-        def probabilities(raw: np.ndarray) -> np.ndarray:
-            p = link.inverse(raw)
-            if not self._binary:
-                return p
-            return np.hstack([link.inverse(-raw) if link.symmetric else 1 - p, p])
-
-        return self._predict_in_blocks(X, probabilities)
+        return self._probabilities(X, log=False)
 
     @available_if(check_probabilities)
     def predict_log_proba(self, X):
@@ -458,134 +454,88 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
         Returns
         -------
-        log_p : ndarray of shape (n_samples, n_classes)
+        log_p : ndarray of shape (n_samples, n_classes), or list of such arrays
         """
-        link = self._link()
+        return self._probabilities(X, log=True)
 
-        def log_probabilities(raw: np.ndarray) -> np.ndarray:
-            log_p = link.log_inverse(raw)
-            if not self._binary:
-                return log_p
-            return np.hstack([link.log_inverse(-raw) if link.symmetric else np.log1p(-link.inverse(raw)), log_p])
+    def score(self, X, y, sample_weight=None):
+        """Accuracy: the share of the rows whose class is predicted; of several columns or labels, those all of a row.
 
-        return self._predict_in_blocks(X, log_probabilities)
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True classes or labels.
+        sample_weight : array-like of shape (n_samples,), default=None
 
-    @property
-    def _binary(self) -> bool:
-        """Whether one raw column stands for two classes."""
-        return self.n_outputs_ == 1 and self._n_label_columns is None
+        Returns
+        -------
+        score : float
+        """
+        prediction = self.predict(X)
+        return self._encoding().score(y, prediction, sample_weight)
 
-    def _link(self) -> Link:
-        return self._loss().link(self._n_targets, self.n_outputs_)
+    def _probabilities(self, X, log: bool):
+        encoding, loss = self._decoder()
+        return self._predict_in_blocks(X, lambda raw: encoding.probabilities(raw, loss, log))
 
-    def _decode(self, raw: np.ndarray) -> np.ndarray:
-        if self._n_label_columns is not None:
-            return (raw > 0).astype(np.int64)
-        return self.classes_[_class_numbers(raw)]
+    def _encoding(self) -> Encoding:
+        """The encoding of the classes that the model was fitted with."""
+        return fitted_encoding(self.classes_, self._n_label_columns)
+
+    def _decoder(self) -> tuple[Encoding, Loss]:
+        """The encoding and the loss, which say what raw predictions mean, made sure of to fit the network."""
+        check_is_fitted(self)
+        encoding = self._encoding()
+        loss, n_raw = encoding.outputs(validation.resolve_loss(self._fitted_loss, self.task))
+        if n_raw != self.n_outputs_:
+            raise ValueError(f"classes_ ask for {n_raw} raw outputs, the network has {self.n_outputs_}")
+        return encoding, loss
+
+    def _check_fitted_state(self) -> None:
+        super()._check_fitted_state()
+        self._decoder()
+
+    def _outputs(self, loss: Loss, n_targets: int) -> tuple[Loss, int]:
+        return self._encoding().outputs(loss)
 
     def _encode_target(
         self, y: np.ndarray, dtype: np.dtype, *, going_on: bool, incremental: bool, classes: Any
     ) -> Target:
-        check_classification_targets(y)
-        kind = type_of_target(y, input_name="y")
-        if kind == "multilabel-indicator":
-            return self._encode_labels(y, dtype, going_on)
-        if kind not in ("binary", "multiclass"):
-            raise ValueError(
-                f"y is of type {kind!r}; expected classes in one column or a binary indicator matrix of labels"
-            )
-        present = unique_labels(y)
-        if not going_on:
-            if incremental and classes is None:
-                raise ValueError("the first call of partial_fit needs classes=, all the classes that will ever be seen")
-            self.classes_ = self._first_classes(present, classes)
-            self._n_label_columns = None
-        elif classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
-            raise ValueError(
-                f"classes={unique_labels(classes).tolist()} differ from the first call's {self.classes_.tolist()}"
-            )
-        elif self._n_label_columns is not None:
-            raise ValueError(f"y must be an indicator matrix with {self._n_label_columns} columns, as in the first fit")
-        unknown = np.setdiff1d(present, self.classes_)
-        if len(unknown):
-            raise ValueError(
-                f"y has classes {unknown.tolist()}, which are not among the fitted ones, {self.classes_.tolist()}; "
-                "name all classes in the first call of partial_fit, or fit anew"
-            )
-        numbers = np.searchsorted(self.classes_, y.astype(present.dtype, copy=False))
-        return Target(numbers.astype(dtype)[:, np.newaxis], y, n_classes=len(self.classes_), stratify=numbers)
+        if going_on:
+            encoding = self._encoding()
+            if classes is not None:
+                encoding.check_classes(classes)
+        else:
+            encoding = first_encoding(y, classes, need_classes=incremental)
+        self.classes_, self._n_label_columns = encoding.classes, encoding.n_label_columns
+        return encoding.encode(y, dtype)
 
     def _row_weights(
         self, y: np.ndarray, *, going_on: bool, incremental: bool, classes: Any, as_fitted: bool
     ) -> np.ndarray | None:
+        weights = self._class_weights if as_fitted else self.class_weight
         if not as_fitted:
-            if incremental and self.class_weight == "balanced":
-                raise ValueError(
-                    "class_weight='balanced' needs all data at once; give partial_fit a dict, such as "
-                    "dict(zip(classes, compute_class_weight('balanced', classes=classes, y=y)))"
-                )
-            known = self.classes_ if going_on else classes
-            self._class_weights = None if self.class_weight is None else self._weights_by_class(y, known)
-        if self._class_weights is None or y.ndim != 1:  # encoding refuses such rows of other data
+            self._class_weights = None
+        if weights is None:
             return None
-        check_classification_targets(y)
-        present, numbers = np.unique(y, return_inverse=True)
-        return np.array([self._class_weights.get(label, 1.0) for label in present.tolist()])[numbers]
-
-    def _weights_by_class(self, y: np.ndarray, classes: Any) -> dict[Any, float]:
-        """class_weight by the class of rows of y, where classes are those that it may name; None is those of y."""
-        check_classification_targets(y)
-        if y.ndim != 1:
-            raise ValueError("class_weight is for classes in one column; weigh samples of labels by sample_weight")
-        present, counts = np.unique(y, return_counts=True)
-        if self.class_weight == "balanced":
-            return dict(zip(present.tolist(), (len(y) / (len(present) * counts)).tolist(), strict=True))
-        known = present if classes is None else unique_labels(classes)
-        unknown = set(self.class_weight) - set(known.tolist())
-        if unknown:
-            raise ValueError(f"class_weight names {sorted(unknown, key=str)}, which are no classes: {known.tolist()}")
-        for label, weight in self.class_weight.items():
-            if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
-                raise ValueError(f"class_weight must be finite numbers >= 0, got {weight!r} for class {label!r}")
-        return dict(self.class_weight)
-
-    @staticmethod
-    def _first_classes(present: np.ndarray, classes: Any) -> np.ndarray:
-        if classes is not None:
-            present = unique_labels(classes)
-        if len(present) < 2:
+        if not as_fitted and incremental and weights == "balanced":
             raise ValueError(
-                f"y has one class only, {present.tolist()} (of the rows with a positive weight); a classifier needs at "
-                "least two classes"
+                "class_weight='balanced' needs all data at once; give partial_fit a dict, such as "
+                "dict(zip(classes, compute_class_weight('balanced', classes=classes, y=y))), or a list with one for "
+                "each column of y"
             )
-        return present
-
-    def _encode_labels(self, y: np.ndarray, dtype: np.dtype, going_on: bool) -> Target:
-        outside = (y != 0) & (y != 1)
-        if outside.any():
-            raise ValueError(
-                f"an indicator matrix of labels holds 0 and 1 only; y has {outside.sum()} other values, the first is "
-                f"{y[outside][0]}"
-            )
-        if not going_on:
-            self.classes_ = np.arange(y.shape[1])
-            self._n_label_columns = y.shape[1]
-        elif self._n_label_columns is None:
-            raise ValueError("y is an indicator matrix, the first fit had classes in one column")
-        elif y.shape[1] != self._n_label_columns:
-            raise ValueError(f"y has {y.shape[1]} columns of labels, the first fit had {self._n_label_columns}")
-        return Target(np.ascontiguousarray(y, dtype=dtype), y)
+        encoding = self._encoding() if going_on else first_encoding(y, classes, need_classes=incremental)
+        if not as_fitted:
+            weights = self._class_weights = encoding.class_weights(weights, y)
+        return encoding.row_weights(weights, y)
 
     def _validation_score(self, loss: Loss, y: np.ndarray, raw: np.ndarray, sample_weight: np.ndarray | None) -> float:
-        predicted = raw > 0 if self._n_label_columns is not None else _class_numbers(raw)
-        truth = y > 0 if self._n_label_columns is not None else y[:, 0].astype(np.int64)
-        return float(accuracy_score(truth, predicted, sample_weight=sample_weight))
+        hits = (self._encoding().numbers(raw, loss) == y).all(axis=1)
+        return float(share(hits, sample_weight))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
+        # target_tags.multi_output stays False: its check ranks probabilities, which tie where several round to 1.
         return tags
-
-
-def _class_numbers(raw: np.ndarray) -> np.ndarray:
-    return (raw[:, 0] > 0).astype(np.intp) if raw.shape[1] == 1 else raw.argmax(axis=1)

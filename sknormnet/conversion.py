@@ -117,6 +117,11 @@ def _one_activation(activations: Sequence[str]) -> str:
 def _check_output(model: Any) -> None:
     """Raise ValueError unless scikit-learn's output has the shape and the meaning of the model's."""
     if model.task == "classification":
+        if isinstance(model.classes_, list):
+            raise ValueError(
+                "scikit-learn's MLPClassifier has no classes in several columns; this model has "
+                f"{len(model.classes_)} columns of classes"
+            )
         several = len(model.classes_) > 2 or model._n_label_columns is not None
         n_outputs = len(model.classes_) if several else 1
         output = "softmax" if several and model._n_label_columns is None else "logistic"

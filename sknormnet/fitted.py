@@ -229,13 +229,11 @@ class FittedNetwork(_HiddenFeatures, auto_wrap_output_keys=()):  # type: ignore[
         """Columns of X that the first matrix has rows for."""
         return self.input_indices_ if hasattr(self, "input_indices_") else np.arange(self.n_features_in_)
 
-    def _predict_in_blocks(self, X, convert: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """convert(raw) for every row of X, without holding more than a block in between."""
+    def _predict_in_blocks(self, X, convert: Callable[[np.ndarray], Any]) -> Any:
+        """convert(raw), an array or a list, for every row of X, without holding more than a block in between."""
         return self._forward_in_blocks(X, convert)
 
-    def _forward_in_blocks(
-        self, X, convert: Callable[[np.ndarray], np.ndarray], n_layers: int | None = None
-    ) -> np.ndarray:
+    def _forward_in_blocks(self, X, convert: Callable[[np.ndarray], Any], n_layers: int | None = None) -> Any:
         """convert(z) for every row of X, z the output of the first n_layers matrices without its activation."""
         check_is_fitted(self)
         X = validation.check_prediction_data(self, X)
@@ -247,7 +245,7 @@ class FittedNetwork(_HiddenFeatures, auto_wrap_output_keys=()):  # type: ignore[
         columns = self.input_indices_ if layer_sizes[0] < X.shape[1] else None
         copied = X.shape[1] if X.dtype != dtype or columns is not None else 0
         step = max(1, BLOCK_BYTES // ((layer_sizes[-1] + copied) * dtype.itemsize))
-        out: np.ndarray
+        out: Any = None
         with single_thread:
             for start in range(0, X.shape[0], step):
                 block = _columns(X[start : start + step] if step < X.shape[0] else X, columns)
@@ -257,9 +255,12 @@ class FittedNetwork(_HiddenFeatures, auto_wrap_output_keys=()):  # type: ignore[
                 values = convert(z)
                 if step >= X.shape[0]:
                     return values
+                parts = values if isinstance(values, list) else [values]
                 if start == 0:
-                    out = np.empty((X.shape[0], *values.shape[1:]), dtype=values.dtype)
-                out[start : start + step] = values
+                    whole = [np.empty((X.shape[0], *part.shape[1:]), dtype=part.dtype) for part in parts]
+                    out = whole if isinstance(values, list) else whole[0]
+                for array, part in zip(whole, parts, strict=True):
+                    array[start : start + step] = part
         return out
 
     def _checked_layers(self) -> tuple[list[np.ndarray], list[np.ndarray], tuple[int, ...]]:

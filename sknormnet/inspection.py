@@ -98,9 +98,8 @@ def stationarity(estimator: BaseNormRegMLP, X: Any, y: Any, sample_weight: Any =
     weights, intercepts, layer_sizes = estimator._checked_layers()
     dtype = weights[0].dtype
     with single_thread:
-        X, target, sample_weight = estimator._check_data(
-            X, y, sample_weight, loss, dtype, going_on=True, as_fitted=True
-        )
+        X, target, sample_weight = estimator._check_data(X, y, sample_weight, dtype, going_on=True, as_fitted=True)
+        loss.check_target(target.y)
         plan = estimator._make_plan(layer_sizes)
         weight = normalized_weight(sample_weight, dtype)
         objective = Objective(plan, estimator.hidden_activation_, loss, X, target.y, weight)

@@ -29,7 +29,7 @@ def parameter_constraints(task: str) -> dict[str, list]:
     """Constraints on the constructor's parameters, in scikit-learn's form."""
     positive = Interval(Real, 0, None, closed="neither")
     non_negative = Interval(Real, 0, None, closed="left")
-    of_classes = {"class_weight": [None, StrOptions({"balanced"}), dict]} if task == "classification" else {}
+    of_classes = {"class_weight": [None, StrOptions({"balanced"}), dict, list]} if task == "classification" else {}
     count = Interval(Integral, 1, None, closed="left")
     return {
         "hidden_layer_sizes": ["array-like", count],

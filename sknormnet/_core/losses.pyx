@@ -7,11 +7,19 @@ import numpy as np
 cimport cython
 cimport numpy as cnp
 from libc.math cimport isnan
+from libcpp.utility cimport move
+from libcpp.vector cimport vector
 from sknormnet._core cimport kernels
 from sknormnet._core.kernels cimport i64
 from sknormnet._core.python_calls cimport FLUSH_BITS, FloatingPointMode, new_array, read_mode, write_mode
 
 cnp.import_array()
+
+cdef extern from "heads.hpp" namespace "sknormnet" nogil:
+    cdef cppclass Heads:
+        Heads() except +
+        Heads(const CLossKernel&, const vector[i64]&) except +
+    double heads_loss[T](void*, const T*, i64, const T*, i64, i64, const T*, T, T*)
 
 ctypedef double (*float_loss)(void*, const float*, i64, const float*, i64, i64, const float*, float,
                               float*) noexcept nogil
@@ -195,6 +203,55 @@ cdef class PythonLossKernel(LossKernel):
                 f"{name} must return a gradient of raw's shape, {raw.shape}; got one of shape {gradient.shape}"
             )
         return float(value), np.ascontiguousarray(gradient, dtype=raw.dtype)
+
+
+cdef class HeadsKernel(LossKernel):
+    """Compiled form of the sum over columns of class numbers of one loss, each with raw columns of its own, its head.
+
+    Parameters
+    ----------
+    loss : LossKernel
+        Of one column.
+    widths : sequence of int
+        Raw columns of each head.
+    """
+
+    cdef LossKernel loss
+    cdef tuple widths
+    cdef Heads heads
+
+    def __init__(self, LossKernel loss not None, widths):
+        if not widths or min(widths) < 1:
+            raise ValueError(f"every head needs at least one column, got {widths}")
+        for width in widths:
+            loss.check_columns(1, width)
+        self.loss = loss
+        self.widths = tuple(widths)
+        self.heads = move(Heads(loss.c, widths))
+        self.c.float_function = <void*> <float_loss> heads_loss[float]
+        self.c.double_function = <void*> <double_loss> heads_loss[double]
+        self.c.context = &self.heads
+
+    @property
+    def smoothing(self):
+        return self.loss.smoothing
+
+    @smoothing.setter
+    def smoothing(self, double smoothing):
+        self.loss.smoothing = smoothing
+
+    def check_columns(self, y_columns, raw_columns):
+        if (y_columns, raw_columns) != (len(self.widths), sum(self.widths)):
+            raise ValueError(
+                f"y with {y_columns} columns and raw predictions with {raw_columns} do not fit heads of {self.widths} "
+                "columns")
+
+    def check_classes(self, y, raw_columns):
+        for h, width in enumerate(self.widths):
+            self.loss.check_classes(y[:, h:h + 1], width)
+
+    cdef int raise_pending(self) except -1:
+        return self.loss.raise_pending()
 
 
 cdef double call_python_loss(

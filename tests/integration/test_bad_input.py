@@ -87,10 +87,9 @@ BAD_CLASSIFICATION_Y = {
     "continuous": (Y[NormRegMLPRegressor], "continuous"),
     "one class": (np.zeros(N_SAMPLES, dtype=int), "class"),
     "length": (Y[NormRegMLPClassifier][:-2], "inconsistent"),
-    "multiclass-multioutput": (
-        RNG.integers(0, 3, (N_SAMPLES, 2)),
-        "multioutput|multiclass|one-hot|indicator",
-    ),
+    "continuous in several columns": (RNG.random((N_SAMPLES, 2)), "continuous-multioutput"),
+    "one class in a column": (RNG.integers(0, 3, (N_SAMPLES, 2)) * [1, 0], "column 1 of y: y has one class only"),
+    "two numbers that are no labels": (RNG.integers(1, 3, (N_SAMPLES, 2)), "indicator matrix.*0 and 1 only.*astype"),
     "none": (None, "y"),
 }
 

@@ -95,6 +95,12 @@ def test_class_of_weight_zero_is_left_out(rare):
     assert_same_model(model, make_model().fit(X[y != 1], y[y != 1]))
 
 
+def test_warm_start_leaves_the_class_of_weight_zero_out_again(rare):
+    X, y = rare
+    model = make_model({1: 0}, warm_start=True).fit(X, y).fit(X, y)
+    assert_same_model(model, make_model(warm_start=True).fit(X[y != 1], y[y != 1]).fit(X[y != 1], y[y != 1]))
+
+
 def test_linear_model_agrees_with_logistic_regression(make_problem):
     """The same convex objective: mean over weighted rows here, a sum there."""
     problem = make_problem("binary", n_samples=200)
@@ -176,7 +182,7 @@ REFUSED = {
     "None": ({0: None}, "finite numbers >= 0, got None"),
     "all zero": ({0: 0, 1: 0, 2: 0}, "class_weight leaves no row"),
     "one class left": ({0: 0, 1: 0}, "one class only"),
-    "list": ([1.0, 2.0, 3.0], "'class_weight' parameter"),
+    "list": ([1.0, 2.0, 3.0], "class_weight of one column of classes must be 'balanced' or a dict"),
     "other word": ("balance", "'class_weight' parameter"),
 }
 

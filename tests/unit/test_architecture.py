@@ -29,6 +29,7 @@ LEVELS = {
     "conversion": 4.7,
     "fitted": 4.8,
     "base": 5,
+    "classes": 5.5,
     "classifier": 6,
     "regressor": 6,
     "path": 7,
