@@ -541,7 +541,7 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         if self.class_weight == "balanced":
             return dict(zip(present.tolist(), (len(y) / (len(present) * counts)).tolist(), strict=True))
         known = present if classes is None else unique_labels(classes)
-        unknown = set(self.class_weight) - set(known.tolist())
+        unknown = set(self.class_weight) - set(known.tolist()) - set(present.tolist())  # those of weight 0 may be there
         if unknown:
             raise ValueError(f"class_weight names {sorted(unknown, key=str)}, which are no classes: {known.tolist()}")
         for label, weight in self.class_weight.items():
