@@ -231,8 +231,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             train, rows = split_rows(X.shape[0], target.stratify, self.validation_fraction, split_rng)
             held_out = HeldOut(X, target.y, target.given, weight, rows)
         objective = Objective(plan, activation, loss, X, target.y, weight, train)
-        if not resuming:
-            objective.project(theta)
+        objective.project(theta)
         self.__dict__.pop("input_indices_", None)  # of a compact model, which a fresh fit is not
 
         def attributes(theta: np.ndarray) -> dict[str, Any]:

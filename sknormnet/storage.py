@@ -62,7 +62,7 @@ class Encoder:
             return {"dtype": value.__name__}
         if PARTS.get(kind.__name__) is kind:
             return {"part": kind.__name__, "parameters": self.encode(value.get_params(deep=False))}
-        raise Foreign(f"{value!r} of type {kind.__module__}.{kind.__qualname__}")
+        raise Foreign(f"a {kind.__module__}.{kind.__qualname__}")
 
     def _add(self, array: np.ndarray) -> str:
         if array.dtype.kind not in "biufcSUmM":

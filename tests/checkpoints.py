@@ -1,5 +1,7 @@
 """Fits that are killed, and what two fits have in common when they end alike."""
 
+import shutil
+
 import numpy as np
 
 from sknormnet.callbacks import Checkpoint
@@ -23,6 +25,31 @@ class Kill:
     def on_fit_task_end(self, estimator, context):
         if context.task_name == "epoch" and context.task_id + 1 == self.at:
             raise KeyboardInterrupt
+
+
+class KeepAll:
+    """Keeps the checkpoint of every epoch; comes after a Checkpoint that saves at each."""
+
+    def __init__(self, path):
+        self.path = path
+        self.kept = []
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        if context.task_name == "epoch":
+            self.keep()
+
+    def on_fit_task_end(self, estimator, context):
+        if context.task_name == "fit":
+            self.keep()
+
+    def keep(self):
+        self.kept.append(shutil.copy(self.path, self.path.with_name(f"{self.path.name}.{len(self.kept)}")))
 
 
 def killed(model, path, at, *args, every_epochs=1, **kwargs):

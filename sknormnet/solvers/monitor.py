@@ -63,6 +63,7 @@ class Monitor:
         self.best_theta: np.ndarray | None = None
         self.n_epochs = 0
         self._waited = 0
+        self._printed = False
         self._clock = time.perf_counter()
 
     @property
@@ -178,7 +179,8 @@ class Monitor:
     def _print(self) -> None:
         """A line of the table, under the names of its columns first."""
         last = {key: values[-1] for key, values in self.history.items()}
-        if self.n_epochs == 1:
+        if not self._printed:
+            self._printed = True
             print(f"{'epoch':>6}" + "".join(f" {title:>12}" for title in COLUMNS))
         cells = [
             f"{last['data_loss']:.6g}",

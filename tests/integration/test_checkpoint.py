@@ -1,6 +1,5 @@
 """A fit that was killed at any moment, resumed from its checkpoint, ends with the bits of an undisturbed one."""
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from checkpoints import Kill, assert_same_fit, killed
+from checkpoints import KeepAll, Kill, assert_same_fit, killed
 from fits import halves, make_model
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV
@@ -32,31 +31,6 @@ def no_fsync(monkeypatch):
 
 
 STEPS = dict(solver="sgd", momentum=0.5, learning_rate_init=0.2, batch_size=20)
-
-
-class KeepAll:
-    """Keeps the checkpoint of every epoch; comes after a Checkpoint that saves at each."""
-
-    def __init__(self, path):
-        self.path = path
-        self.kept = []
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context):
-        if context.task_name == "epoch":
-            self.keep()
-
-    def on_fit_task_end(self, estimator, context):
-        if context.task_name == "fit":
-            self.keep()
-
-    def keep(self):
-        self.kept.append(shutil.copy(self.path, f"{self.path}.{len(self.kept)}"))
 
 
 def check_every_epoch(make, path, *args, shortest=2, estimator=None, **kwargs):
@@ -262,7 +236,7 @@ def test_divergence_comes_again(make_problem, tmp_path):
 
 
 SCRIPT = """
-import sys, warnings
+import os, signal, sys, warnings
 import numpy as np
 from sknormnet import NormRegMLPClassifier
 from sknormnet.callbacks import Checkpoint
@@ -274,27 +248,39 @@ y = np.array(["no", "yes"])[(X[:, 0] * X[:, 1] > 0).astype(int)]
 model = NormRegMLPClassifier(
     (8,), penalty="l1", early_stopping=True, n_iter_no_change=np.inf, max_iter=int(sys.argv[2]), random_state=0
 )
-if sys.argv[1]:
-    model.set_callbacks(Checkpoint(sys.argv[1], every_epochs=1))
+saves = []
+savez = np.savez
+
+def die_in_the_seventh(file, **arrays):
+    saves.append(1)
+    if len(saves) == 7:
+        file.write(b"half a file")
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    savez(file, **arrays)
+
+if sys.argv[3] == "while saving":
+    np.savez = die_in_the_seventh
+model.set_callbacks(Checkpoint(sys.argv[1], every_epochs=1))
 print("fitting", flush=True)
 model.fit(X, y)
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
-def test_sigkill(tmp_path):
-    """At a random moment, which may be one in the middle of a save."""
+@pytest.mark.parametrize("moment", ["at random", "while saving"])
+def test_sigkill(moment, tmp_path):
     path = tmp_path / "fit.npz"
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(path), "1000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-c", SCRIPT, str(path), "1000000", moment]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline().strip() == "fitting", process.stderr.read()
         deadline = time.monotonic() + 60
         while not path.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
-        time.sleep(0.3)
-        process.send_signal(signal.SIGKILL)
+        if moment == "at random":
+            time.sleep(0.3)
+            process.send_signal(signal.SIGKILL)
         assert process.wait(timeout=30) == -signal.SIGKILL
     finally:
         process.kill()
@@ -302,7 +288,7 @@ def test_sigkill(tmp_path):
     names = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        exec(SCRIPT.split("if sys.argv[1]")[0].replace("int(sys.argv[2])", "1000000"), names)
+        exec(SCRIPT.split("saves = []")[0].replace("int(sys.argv[2])", "1000000"), names)
     X, y, model = names["X"], names["y"], names["model"]
 
     class StopLater(Kill):  # 1000000 epochs are too many
@@ -311,7 +297,7 @@ def test_sigkill(tmp_path):
 
     with open(path, "rb") as file:
         done = checkpoint._read(file)["attributes"]["n_iter_"]
-    assert done > 0
+    assert done > 0 if moment == "at random" else done == 5
     resumed = resume(path, X, y, callbacks=[StopLater(done + 10)])
     assert_same_fit(resumed, model.set_callbacks(StopLater(done + 10)).fit(X, y))
     assert resumed.n_iter_ == done + 10

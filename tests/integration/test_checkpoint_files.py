@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from checkpoints import assert_same_fit, killed
+from checkpoints import KeepAll, assert_same_fit, killed
 from fits import halves, make_model
 
 from sknormnet import checkpoint, storage
@@ -52,12 +52,14 @@ def fail_at(name, monkeypatch):
 def test_failing_save_leaves_the_one_before(step, problem, tmp_path, monkeypatch):
     path = tmp_path / "fit.npz"
     fail_at(step, monkeypatch)
-    model = make_model(problem).set_callbacks(Checkpoint(path, every_epochs=2))
+    first = KeepAll(path)
+    model = make_model(problem).set_callbacks(Checkpoint(path, every_epochs=2), first)
     with pytest.raises(OSError, match="no space"):
         model.fit(problem.X, problem.y)
     monkeypatch.undo()
     assert not hasattr(model, "coefs_")
-    assert list(tmp_path.iterdir()) == [path]
+    assert len(first.kept) == 2 and sorted(tmp_path.iterdir()) == [path, *first.kept]  # no remains of the second save
+    assert path.read_bytes() == first.kept[0].read_bytes()
     assert_same_fit(resume(path, problem.X, problem.y), make_model(problem).fit(problem.X, problem.y))
 
 
