@@ -92,8 +92,8 @@ def test_penalties(penalty, rule, make_problem, tmp_path):
 @pytest.mark.parametrize("rule", RULES)
 def test_data(rule, penalty, make_problem, tmp_path):
     weights = np.random.default_rng(1).uniform(0, 3, 60)
-    for task, dtype, sparse in itertools.product(("multiclass", "regression"), ("float32", "float64"), (False, True)):
-        problem = make_problem(task)
+    for dtype, sparse in itertools.product(("float32", "float64"), (False, True)):
+        problem = make_problem("multiclass" if sparse == (penalty == "l1") else "regression")
         X = sp.csr_array(problem.X * (np.abs(problem.X) > 0.5)) if sparse else problem.X
         weight = weights if sparse != (dtype == "float32") else None
         check_ways(problem, tmp_path / "fit.npz", X.astype(dtype), problem.y, weight, penalty=penalty, **RULES[rule])
@@ -108,12 +108,11 @@ def test_targets_and_weights(task, weight, make_problem, tmp_path):
     check_ways(problem, tmp_path / "fit.npz", problem.X, problem.y, weights[weight])
 
 
-@pytest.mark.parametrize("penalty", ["l2", "l1"])
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("learning_rate", ["invscaling", "adaptive", "cosine"])
-def test_schedules(learning_rate, rule, penalty, make_problem, tmp_path):
+def test_schedules(learning_rate, rule, make_problem, tmp_path):
     """Cosine falls to zero in every fit: two fits of 5 epochs are not one of 10."""
-    params = dict(learning_rate=learning_rate, penalty=penalty, **RULES[rule])
+    params = dict(learning_rate=learning_rate, penalty="l1", **RULES[rule])
     if learning_rate == "adaptive" and rule != "adam":
         params |= dict(learning_rate_init=0.2, n_iter_no_change=2, batch_size=60)
     check_ways(make_problem("regression"), tmp_path / "fit.npz", warm=learning_rate != "cosine", **params)
