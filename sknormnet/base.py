@@ -4,7 +4,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,15 +18,24 @@ from sklearn.utils.validation import check_is_fitted
 from sknormnet import validation
 from sknormnet._core.blas_threads import single_thread
 from sknormnet.activations import POSITIVELY_HOMOGENEOUS, activation_of_each
-from sknormnet.callbacks import EpochTasks
 from sknormnet.fitted import FittedNetwork
 from sknormnet.held_out import HeldOut, make_scored_validator, make_validator, split_rows, unnamed_copy
-from sknormnet.initializers import glorot_uniform
 from sknormnet.losses import Loss
 from sknormnet.objective import Objective
 from sknormnet.plan import Plan, make_plan, resolve_activation
 from sknormnet.solvers import STOCHASTIC_SOLVERS, Fista, FitResult, Lbfgs, Monitor, Solver, Stochastic, make_schedule
-from sknormnet.warm_start import mean_weight, normalized_weight, restore_rng, save_rng
+from sknormnet.tasks import EpochTasks
+from sknormnet.warm_start import (
+    Standing,
+    check_resumable,
+    earlier_part,
+    fingerprints,
+    mean_weight,
+    normalized_weight,
+    restore_rng,
+    save_rng,
+    starting_theta,
+)
 
 NO_SCORE = (
     "The validation score was NaN in every epoch, so that none of them is the best: the last parameters are kept."
@@ -165,8 +174,10 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         validation.check_not_a_loss(self.hidden_layer_sizes)
         super()._validate_params()
 
-    def _fit(self, X, y, sample_weight=None, given=(None, None, None), *, incremental=False, classes=None):
-        """given: X_val, y_val and sample_weight_val."""
+    def _fit(
+        self, X, y, sample_weight=None, given=(None, None, None), *, incremental=False, classes=None, resuming=False
+    ):
+        """given: X_val, y_val and sample_weight_val. resuming: the rest of a fit that was under way."""
         if incremental:
             self._validate_params()  # which scikit-learn's wrapper leaves out once the estimator is fitted
         validation.check_given_together(*given)
@@ -176,14 +187,20 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
                 "X_val and y_val, or set early_stopping=False and watch a score between the calls"
             )
         # Before the attributes are guarded: scikit-learn reads the context after a failure.
-        context = None if incremental else self._init_callback_context(max_subtasks=self.max_iter)
+        done = self._training_state["under_way"]["n_epochs"] if resuming else 0
+        context = None if incremental else self._init_callback_context(max_subtasks=self.max_iter - done)
         with validation.unchanged_on_failure(self), single_thread:
-            result = self._fit_unguarded(X, y, sample_weight, given, incremental, classes, context)
+            result = self._fit_unguarded(X, y, sample_weight, given, incremental, classes, context, resuming)
         if result.warning is not None:
             warnings.warn(result.warning, ConvergenceWarning, stacklevel=4)
         return self
 
-    def _fit_unguarded(self, X, y, sample_weight, given, incremental, classes, context) -> FitResult:
+    @validation.validated_fit
+    def _resume(self, X, y, sample_weight, given):
+        """Run the epochs left of a fit whose standing is among the attributes."""
+        return self._fit(X, y, sample_weight, given, resuming=True)
+
+    def _fit_unguarded(self, X, y, sample_weight, given, incremental, classes, context, resuming) -> FitResult:
         has_callbacks = context is not None and hasattr(self, "_skl_callbacks")
         metadata = {"sample_weight": sample_weight} if sample_weight is not None else None
         hook_data = {"estimator": self, "X": X, "y": y, "metadata": metadata}
@@ -192,7 +209,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         hidden = validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
         activation = resolve_activation(self.activation, len(hidden))
         loss = validation.resolve_loss(self.loss, self.task)
-        going_on = hasattr(self, "coefs_") and (incremental or self.warm_start)
+        going_on = resuming or (hasattr(self, "coefs_") and (incremental or self.warm_start))
         X, target, sample_weight = self._check_data(
             X, y, sample_weight, self.dtype, going_on=going_on, incremental=incremental, classes=classes
         )
@@ -203,8 +220,9 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         plan = self._make_plan((X.shape[1], *hidden, n_raw))
         self._warn_if_partly_penalized(plan, activation)
         state = getattr(self, "_training_state", None) or {} if going_on else {}
-        rng = restore_rng(state["rng"]) if state else check_random_state(self.random_state)
-        theta = self._initial_theta(plan, activation, X.dtype, rng, going_on)
+        moves_own = not state or (resuming and state["under_way"]["own_stream"])
+        rng = check_random_state(self.random_state) if moves_own else restore_rng(state["rng"])
+        theta = starting_theta(self, plan, activation, X.dtype, rng, going_on)
         weight = normalized_weight(sample_weight, X.dtype, state.get("mean_weight") if incremental else None)
         before_split = state.get("before_split") or save_rng(rng)
         train = held_out = None
@@ -219,9 +237,10 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         self.__dict__.pop("input_indices_", None)  # of a compact model, which a fresh fit is not
 
         def attributes(theta: np.ndarray) -> dict[str, Any]:
-            return self._network_attributes(plan, activation, *plan.split(theta), fitted_loss, n_targets)
+            network = self._network_attributes(plan, activation, *plan.split(theta), fitted_loss, n_targets)
+            return {**network, **standing.attributes()}
 
-        tasks = EpochTasks(context, self.max_iter, hook_data, attributes) if has_callbacks else None
+        tasks = EpochTasks(context, context.max_subtasks, hook_data, attributes) if has_callbacks else None
         monitor = Monitor(
             tol=self.tol,
             patience=self.n_iter_no_change,
@@ -230,10 +249,34 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             tasks=tasks,
             verbose=bool(self.verbose),
         )
+
+        own = held_out if given[0] is not None else None
+        data = cache(lambda: fingerprints(X, target.y, sample_weight, own))
+        earlier_history, earlier_t = (self.history_, self.t_) if going_on else ({}, 0)
         optimizer = state.get("optimizer") if state.get("solver") == self.solver else None
-        if incremental and optimizer:
+        if resuming:
+            check_resumable(state, objective, data())
+            done = state["under_way"]["n_epochs"]
+            earlier_history, earlier_t, history = earlier_part(self.history_, self.t_, done, objective.n_samples)
+            monitor.resume(state["under_way"], history)
+        elif optimizer and incremental:
             monitor.progress = state["progress"]
+        elif optimizer and self._goes_on_minimizing(objective, theta, held_out):
+            monitor.progress, monitor.best_theta = state["progress"], theta.copy()  # which is kept if all else diverges
         solver = self._make_solver(objective.n_samples, optimizer, incremental)
+        standing = Standing(
+            solver_name=self.solver,
+            solver=solver,
+            monitor=monitor,
+            rng=rng,
+            own_stream=rng is self.random_state,
+            before_split=before_split,
+            mean_weight=state["mean_weight"] if state else mean_weight(sample_weight),
+            n_samples=objective.n_samples,
+            earlier_history=earlier_history,
+            earlier_t=earlier_t,
+            data=data,
+        )
         result = solver.minimize(objective, theta, monitor=monitor, rng=rng)
         if tasks is not None:
             tasks.close()
@@ -244,24 +287,20 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
                 warnings.warn(NO_SCORE, UserWarning, stacklevel=5)
             elif monitor.best_theta is not None:
                 result.theta = monitor.best_theta
-        self.__dict__.update(attributes(result.theta))
-        self._store(result, objective, monitor, going_on)
-        if (self.warm_start or incremental) and result.state:
-            mean = state.get("mean_weight")
-            self._training_state = {
-                "solver": self.solver,
-                "optimizer": result.state,
-                "rng": save_rng(rng),
-                "before_split": before_split,
-                "progress": monitor.progress,
-                "mean_weight": mean_weight(sample_weight) if mean is None else mean,
-            }
-        else:
-            self.__dict__.pop("_training_state", None)
-        if has_callbacks:
-            final = self._network_attributes(plan, activation, self.coefs_, self.intercepts_, fitted_loss, n_targets)
-            context.call_on_fit_task_end(**hook_data, reconstruction_attributes=final)
+        fitted = self._network_attributes(plan, activation, *plan.split(result.theta), fitted_loss, n_targets)
+        self.__dict__.update(fitted)
+        self._store(result, objective, monitor, standing)
+        self._training_state = standing.state() if self.warm_start or incremental else {}
+        if not self._training_state:
+            del self._training_state
+        if tasks is not None:
+            tasks.end_fit(theta, fitted)
         return result
+
+    def _goes_on_minimizing(self, objective: Objective, theta: np.ndarray, held_out: HeldOut | None) -> bool:
+        """Whether a fit goes on from one that was cut off, with the same objective: then patience goes on too."""
+        cut_off = held_out is None and self.validation_scores_ is None and self.stop_reason_ in ("max_iter", "callback")
+        return cut_off and _value(objective, theta) == self.objective_
 
     def _check_data(
         self,
@@ -320,23 +359,6 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
                 stacklevel=6,
             )
 
-    def _initial_theta(self, plan: Plan, activation, dtype, rng, going_on: bool) -> np.ndarray:
-        if not going_on:
-            return glorot_uniform(plan.layer_sizes, activation, dtype, rng)
-        if hasattr(self, "input_indices_"):
-            raise ValueError(
-                "a model that compact() made is for predicting, training does not go on from it: go on with the model "
-                "that it was made from, or fit anew with warm_start=False"
-            )
-        weights, intercepts, _ = self._checked_layers()
-        shapes = [W.shape for W in weights]
-        if shapes != plan.shapes:
-            raise ValueError(
-                f"training goes on from weights of shapes {shapes}, but hidden_layer_sizes and the data ask for "
-                f"{plan.shapes}; keep hidden_layer_sizes and the loss, or fit anew with warm_start=False"
-            )
-        return plan.join(weights, intercepts, dtype)
-
     def _validator(
         self, held_out: HeldOut, plan: Plan, activation: Any, loss: Loss
     ) -> Callable[[np.ndarray], tuple[float, float]]:
@@ -389,7 +411,6 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             batch_size=self._batch_rows(n_samples),
             shuffle=bool(self.shuffle),
             state=state,
-            keep_state=bool(self.warm_start) or incremental,
             first_epoch=(state or {}).get("n_epochs", 0) if incremental else 0,
         )
 
@@ -420,26 +441,19 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             "_n_targets": n_targets,
         }
 
-    def _store(self, result: FitResult, objective, monitor: Monitor, going_on: bool) -> None:
-        monitor.best_theta = None  # its memory is free before the fitted arrays are made
-        self.objective_ = objective.unsmoothed_data_loss(result.theta) + objective.penalty(result.theta)
+    def _store(self, result: FitResult, objective: Objective, monitor: Monitor, standing: Standing) -> None:
+        self.objective_ = _value(objective, result.theta)
         if not np.isfinite(self.objective_):
             raise ValueError(
                 "Training diverged: the objective of the best parameters is infinite or NaN. Scale the features "
                 "(StandardScaler) and the targets, or lower learning_rate_init."
             )
-        history = monitor.history
-        if going_on:
-            history = {key: self.history_[key] + values for key, values in history.items()}
-        self.history_ = history
-        self.n_iter_ = result.n_iter
+        self.__dict__.update(standing.records(result.n_iter))
         self.stop_reason_ = result.stop_reason
-        self.t_ = result.n_iter * objective.n_samples + (self.t_ if going_on else 0)
-        self.loss_curve_ = list(history["objective"])
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else self.objective_
         validated = monitor.validate is not None
         self.best_loss_ = None if validated else min(monitor.best_objective, self.loss_)
-        self.validation_scores_ = list(history["validation_score"]) if validated else None
+        self.validation_scores_ = list(self.history_["validation_score"]) if validated else None
         self.best_validation_score_ = None
         if validated:
             self.best_validation_score_ = np.nan if monitor.best_score == -np.inf else monitor.best_score
@@ -458,3 +472,8 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _value(objective: Objective, theta: np.ndarray) -> float:
+    """F(theta)."""
+    return objective.unsmoothed_data_loss(theta) + objective.penalty(theta)

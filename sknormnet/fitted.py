@@ -17,6 +17,7 @@ from sknormnet._core.blas_threads import single_thread
 from sknormnet._core.network import Network
 from sknormnet.activations import ACTIVATIONS, activation_of_each
 from sknormnet.conversion import compact_layers, to_sklearn
+from sknormnet.warm_start import check_training_state, history_length
 
 BLOCK_BYTES = 1 << 23  # predicting works on blocks of about this size
 
@@ -318,19 +319,9 @@ class FittedNetwork(_HiddenFeatures, auto_wrap_output_keys=()):  # type: ignore[
                 f"{self.hidden_activation_!r}"
             )
         _check_finite(weights, intercepts)
-        optimizer = (vars(self).get("_training_state") or {}).get("optimizer") or {}
         n_parameters = sum(array.size for array in weights + intercepts)
-        for name in ("first", "second"):
-            moments = optimizer.get(name)
-            if moments is None:
-                continue
-            if np.shape(moments) != (n_parameters,) or moments.dtype != weights[0].dtype:
-                raise ValueError(
-                    f"the optimiser's {name} moments must be {weights[0].dtype} of shape ({n_parameters},), got shape "
-                    f"{np.shape(moments)}"
-                )
-            if np.isnan(moments).any():  # the square of a large gradient may be infinite in a sound fit
-                raise ValueError(f"the optimiser's {name} moments contain NaN")
+        n_entries = history_length(vars(self).get("history_"))
+        check_training_state(vars(self).get("_training_state") or {}, n_parameters, weights[0].dtype, n_entries)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -162,7 +162,8 @@ class Objective:
     def project(self, theta: np.ndarray) -> None:
         """theta <- the nearest point that the constraints allow."""
         for part in self._proximal:
-            if part.penalty.constraint:
+            # A second projection of what only rounding has left outside would change bits.
+            if part.penalty.constraint and not part.kernel.value(part.of(theta), part.strength) < np.inf:
                 part.prox(theta, 0.0)
 
     def proximal_parts(self) -> list[Any]:

@@ -1,8 +1,23 @@
-"""What a fit leaves behind for the next one to go on from: plain arrays and numbers."""
+"""What a fit leaves behind for the next one, or for its own resumption, to go on from: plain arrays and numbers."""
 
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
+
+from sknormnet.held_out import HeldOut
+from sknormnet.initializers import glorot_uniform
+from sknormnet.objective import Objective
+from sknormnet.plan import Plan
+from sknormnet.solvers import Monitor, Solver
+from sknormnet.solvers.monitor import HISTORY_KEYS
+from sknormnet.solvers.stochastic import same_rows
+
+BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
+BLOCK_BYTES = 1 << 24  # data are read in blocks of about this size
 
 
 def save_rng(rng: np.random.RandomState) -> dict[str, Any]:
@@ -12,6 +27,12 @@ def save_rng(rng: np.random.RandomState) -> dict[str, Any]:
 
 def restore_rng(state: dict[str, Any]) -> np.random.RandomState:
     """A random stream that goes on from a saved state."""
+    if state["bit_generator"] not in BIT_GENERATORS:
+        raise ValueError(f"the random stream is one of {state['bit_generator']!r}, which is not NumPy's")
+    # NumPy reads at these places without looking.
+    places = {"MT19937": state["state"].get("pos", 0), "Philox": state.get("buffer_pos", 0)}
+    if not 0 <= places.get(state["bit_generator"], 0) <= {"MT19937": 624, "Philox": 4}.get(state["bit_generator"], 0):
+        raise ValueError("the random stream stands at a place outside its buffer")
     rng = np.random.RandomState(getattr(np.random, state["bit_generator"])())
     rng.set_state(state)
     return rng
@@ -33,8 +54,186 @@ def normalized_weight(
         if first_mean is None or first_mean == 1.0:
             return None
         raise ValueError("sample_weight was given to the first call of partial_fit: give it to every call")
-    if first_mean is None:
-        if (sample_weight == sample_weight[0]).all():
-            return None
-        first_mean = mean_weight(sample_weight)
-    return (sample_weight / first_mean).astype(dtype)
+    if (sample_weight == (sample_weight[0] if first_mean is None else first_mean)).all():
+        return None
+    return (sample_weight / (mean_weight(sample_weight) if first_mean is None else first_mean)).astype(dtype)
+
+
+def starting_theta(
+    estimator: Any, plan: Plan, activation: Any, dtype: np.dtype, rng: np.random.RandomState, going_on: bool
+) -> np.ndarray:
+    """theta that a fit starts from: drawn, or, where it goes on, of the estimator's fitted arrays."""
+    if not going_on:
+        return glorot_uniform(plan.layer_sizes, activation, dtype, rng)
+    if hasattr(estimator, "input_indices_"):
+        raise ValueError(
+            "a model that compact() made is for predicting, training does not go on from it: go on with the model "
+            "that it was made from, or fit anew with warm_start=False"
+        )
+    weights, intercepts, _ = estimator._checked_layers()
+    shapes = [W.shape for W in weights]
+    if shapes != plan.shapes:
+        raise ValueError(
+            f"training goes on from weights of shapes {shapes}, but hidden_layer_sizes and the data ask for "
+            f"{plan.shapes}; keep hidden_layer_sizes and the loss, or fit anew with warm_start=False"
+        )
+    return plan.join(weights, intercepts, dtype)
+
+
+def fingerprints(X: Any, y: np.ndarray, sample_weight: np.ndarray | None, own: HeldOut | None) -> dict[str, list]:
+    """Fingerprint of each array that a fit was given, by its name; own are validation data of the user's."""
+    tables = {"X": X, "y": y, "sample_weight": sample_weight}
+    if own is not None:
+        tables |= {"X_val": own.X, "y_val": own.y, "sample_weight_val": own.sample_weight}
+    return {name: fingerprint(table) for name, table in tables.items() if table is not None}
+
+
+def fingerprint(array: Any) -> list[Any]:
+    """Shape, dtype and checksum of a table, a vector or CSR."""
+    parts = (array.data, array.indices, array.indptr) if sp.issparse(array) else (array,)
+    checksum = 0
+    for part in parts:
+        rows = max(1, BLOCK_BYTES // max(1, part[:1].nbytes))
+        for start in range(0, len(part), rows):
+            checksum = zlib.crc32(np.ascontiguousarray(part[start : start + rows]).data, checksum)
+    return [list(array.shape), str(array.dtype), checksum]
+
+
+@dataclass
+class Standing:
+    """Where a fit stands between two epochs.
+
+    Attributes
+    ----------
+    solver_name : str
+    solver : Solver
+    monitor : Monitor
+    rng : numpy.random.RandomState
+    own_stream : bool
+        Whether rng is the estimator's random_state itself, which the fit then moves on.
+    before_split : dict
+        State of the stream before rows were held out.
+    mean_weight : float
+        Of the sample weights of the first fit or call of partial_fit.
+    n_samples : int
+    earlier_history : dict of lists
+        Of the fits that this one goes on from; empty without.
+    earlier_t : int
+        Rows that they visited.
+    data : callable
+        () -> fingerprint of each array that the fit was given, by its name.
+    """
+
+    solver_name: str
+    solver: Solver
+    monitor: Monitor
+    rng: np.random.RandomState
+    own_stream: bool
+    before_split: dict[str, Any]
+    mean_weight: float
+    n_samples: int
+    earlier_history: dict[str, list]
+    earlier_t: int
+    data: Callable[[], dict[str, list]]
+
+    def records(self, n_iter: int) -> dict[str, Any]:
+        """Fitted attributes that tell of all epochs."""
+        history = {key: self.earlier_history.get(key, []) + values for key, values in self.monitor.history.items()}
+        t = self.earlier_t + n_iter * self.n_samples
+        return {
+            "history_": history,
+            "loss_curve_": list(history["objective"]),
+            "n_iter_": n_iter,
+            "t_": t,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """What warm starts and partial_fit go on from; empty where the solver has none."""
+        optimizer = self.solver.state()
+        if not optimizer:
+            return {}
+        return {
+            "solver": self.solver_name,
+            "optimizer": optimizer,
+            "rng": save_rng(self.rng),
+            "before_split": self.before_split,
+            "progress": self.monitor.progress,
+            "mean_weight": self.mean_weight,
+        }
+
+    def attributes(self) -> dict[str, Any]:
+        """Of an estimator whose training could go on, or whose fit could be resumed."""
+        state = self.state()
+        if state:
+            state["under_way"] = {**self.monitor.state(), "own_stream": self.own_stream, "data": self.data()}
+        return {**self.records(self.monitor.n_epochs), "_training_state": state}
+
+
+def earlier_part(
+    history: dict[str, list], t: int, n_epochs: int, n_samples: int
+) -> tuple[dict[str, list], int, dict[str, list]]:
+    """History and rows visited before a fit of which n_epochs are done, and the history of these."""
+    before = {key: values[: len(values) - n_epochs] for key, values in history.items()}
+    since = {key: values[len(values) - n_epochs :] for key, values in history.items()}
+    return before, t - n_epochs * n_samples, since
+
+
+def check_resumable(state: dict[str, Any], objective: Objective, data: dict[str, list]) -> None:
+    """Raise ValueError where the data are not those of the fit that is to be resumed."""
+    for name, (shape, dtype, checksum) in state["under_way"]["data"].items():
+        if name not in data:
+            raise ValueError(f"the fit had {name}; resume needs it too")
+        now_shape, now_dtype, now_checksum = data[name]
+        if (shape, dtype, checksum) != (now_shape, now_dtype, now_checksum):
+            this, that = (f"{d} of shape {tuple(s)}" for s, d in ((now_shape, now_dtype), (shape, dtype)))
+            differs = f"{this} and not {that}" if this != that else "of the same shape, but with other values"
+            raise ValueError(f"{name} is not the one that the fit had: it is {differs}")
+    for name in data:
+        if name not in state["under_way"]["data"]:
+            raise ValueError(f"{name} is given, which the fit did not have")
+    if not same_rows(state["optimizer"]["order"], objective.row_order().to_array()):
+        raise ValueError("other rows are held out than in the fit; resume with the scikit-learn that it ran with")
+
+
+def check_training_state(state: dict[str, Any], n_parameters: int, dtype: np.dtype, n_entries: int | None) -> None:
+    """Raise ValueError, TypeError or LookupError where a state that was read from a file cannot be gone on from.
+
+    n_entries is the number of epochs in the history, None if it has no lists of one length.
+    """
+    if not state:
+        return
+    optimizer, under_way = state["optimizer"], state.get("under_way")
+    restore_rng(state["rng"])
+    restore_rng(state["before_split"])
+    if any(type(optimizer[count]) is not int or optimizer[count] < 0 for count in ("steps_done", "n_epochs", "n_seen")):
+        raise ValueError("the optimiser's counts must be integers >= 0")
+    for name in ("first", "second"):
+        _check_like_theta(optimizer.get(name), f"the optimiser's {name} moments", n_parameters, dtype)
+    order = optimizer.get("order")
+    if order is not None and (np.ndim(order) != 1 or order.dtype.kind != "i" or order.min() < 0):
+        raise ValueError("the order of the rows must be a vector of integers >= 0")
+    if under_way is None:
+        return
+    best = under_way["best_theta"]
+    _check_like_theta(best, "the best parameters so far", n_parameters, dtype)
+    if best is not None and not np.isfinite(best).all():
+        raise ValueError("the best parameters so far contain NaN or infinity")
+    if n_entries is None or not 0 <= under_way["n_epochs"] <= n_entries:
+        raise ValueError("history_ must have the epochs of the fit")
+
+
+def _check_like_theta(vector: Any, name: str, n_parameters: int, dtype: np.dtype) -> None:
+    if vector is None:
+        return
+    if np.shape(vector) != (n_parameters,) or vector.dtype != dtype:
+        raise ValueError(f"{name} must be {dtype} of shape ({n_parameters},), got shape {np.shape(vector)}")
+    if np.isnan(vector).any():  # the square of a large gradient may be infinite in a sound fit
+        raise ValueError(f"{name} contain NaN")
+
+
+def history_length(history: Any) -> int | None:
+    """Number of entries of a history whose lists have one length."""
+    if not isinstance(history, dict) or set(history) != set(HISTORY_KEYS):
+        return None
+    lengths = {len(values) for values in history.values()}
+    return lengths.pop() if len(lengths) == 1 else None

@@ -1,7 +1,7 @@
 """What a solver is."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,15 +22,12 @@ class FitResult:
     stop_reason : {"stationary", "stalled", "max_iter", "patience", "diverged"}
     warning : str or None
         Why the result may not be a minimum, with the remedy.
-    state : dict
-        Plain arrays and numbers with which training may go on; empty for the full-batch solvers.
     """
 
     theta: np.ndarray
     n_iter: int
     stop_reason: str
     warning: str | None = None
-    state: dict[str, Any] = field(default_factory=dict)
 
 
 class Solver(ABC):
@@ -41,6 +38,10 @@ class Solver(ABC):
         self, objective: Objective, theta: np.ndarray, *, monitor: Monitor, rng: np.random.RandomState
     ) -> FitResult:
         """Run until the monitor or the solver's own criterion stops it. theta may be overwritten."""
+
+    def state(self) -> dict[str, Any]:
+        """Between two epochs or after the last: arrays and numbers to go on from; empty for the full-batch solvers."""
+        return {}
 
 
 class NotFinite(Exception):

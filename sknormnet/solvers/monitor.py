@@ -63,6 +63,7 @@ class Monitor:
         self.best_theta: np.ndarray | None = None
         self.n_epochs = 0
         self._waited = 0
+        self._printed = False
         self._clock = time.perf_counter()
 
     @property
@@ -89,6 +90,24 @@ class Monitor:
     @progress.setter
     def progress(self, progress: tuple[float, float, int]) -> None:
         self.best_objective, self.best_score, self._waited = progress
+
+    def state(self) -> dict[str, Any]:
+        """All that the run depends on, between two epochs; `resume` takes it, but for the history."""
+        return {
+            "n_epochs": self.n_epochs,
+            "progress": self.progress,
+            "best_theta": None if self.best_theta is None else self.best_theta.copy(),
+            "stop_requested": self.stop_requested,
+        }
+
+    def resume(self, state: dict[str, Any], history: dict[str, list]) -> None:
+        """Go on with an interrupted run, whose history has n_epochs entries."""
+        self.n_epochs = state["n_epochs"]
+        self.progress = state["progress"]
+        self.stop_requested = state["stop_requested"]
+        if state["best_theta"] is not None:
+            self._keep(state["best_theta"])
+        self.history = history
 
     def keep_if_best(self, theta: np.ndarray, objective: float) -> None:
         """Remember a point that is no epoch's, such as the start."""
@@ -160,7 +179,8 @@ class Monitor:
     def _print(self) -> None:
         """A line of the table, under the names of its columns first."""
         last = {key: values[-1] for key, values in self.history.items()}
-        if self.n_epochs == 1:
+        if not self._printed:
+            self._printed = True
             print(f"{'epoch':>6}" + "".join(f" {title:>12}" for title in COLUMNS))
         cells = [
             f"{last['data_loss']:.6g}",

@@ -38,8 +38,6 @@ class Stochastic(Solver):
         Whether each epoch visits the rows in a new random order.
     state : dict or None
         Of an earlier run, to go on from.
-    keep_state : bool
-        Whether the result has the state.
     first_epoch : int
         Number of the first epoch for the schedule.
     """
@@ -54,7 +52,6 @@ class Stochastic(Solver):
         batch_size: int,
         shuffle: bool,
         state: dict[str, Any] | None = None,
-        keep_state: bool = False,
         first_epoch: int = 0,
     ):
         self.rule = rule
@@ -63,33 +60,34 @@ class Stochastic(Solver):
         self.max_iter = max_iter
         self.batch_size = batch_size
         self.shuffle = shuffle
-        self.state = state or {}
-        self.keep_state = keep_state
+        self.earlier = state or {}
         self.first_epoch = first_epoch
 
     def minimize(
         self, objective: Objective, theta: np.ndarray, *, monitor: Monitor, rng: np.random.RandomState
     ) -> FitResult:
         n, subset = objective.n_samples, objective.rows is not None
-        rule = self._make_rule(objective)
-        order = self._first_order(objective)
+        self._rule = rule = self._make_rule(objective)
+        self._order = order = self._first_order(objective)
         one_batch = not subset and self.batch_size >= n  # then their order does not matter
         visited = order if (self.shuffle or subset) and not one_batch else None
         lookahead = self._lookahead_parts(objective)
-        first_epoch, n_seen = self.first_epoch, self.state.get("n_seen", 0)
-        self.schedule.resume(self.state.get("schedule", {}))
+        self._n_epochs, self._n_seen = self.earlier.get("n_epochs", 0), self.earlier.get("n_seen", 0)
+        self.schedule.resume(self.earlier.get("schedule", {}))
 
-        epoch, stop_reason, warning = 0, "max_iter", None
-        while epoch < self.max_iter:
+        epoch = monitor.n_epochs  # 0, or those that a run did before it was interrupted
+        stopped = epoch > 0 and self._should_stop(monitor)
+        while epoch < self.max_iter and not stopped:
             monitor.begin(theta)
             if self.shuffle:
                 order.shuffle(rng)
-            rate, next_rate = self.schedule.rates(first_epoch + epoch, n_seen)
+            rate, next_rate = self.schedule.rates(self.first_epoch + epoch, self._n_seen)
             _to_lookahead(theta, rule.first, lookahead)
             data_loss, penalty, finite = objective.run_epoch(theta, visited, self.batch_size, rule, rate, next_rate)
             _from_lookahead(theta, rule.first, lookahead)
             epoch += 1
-            n_seen += n
+            self._n_epochs += 1
+            self._n_seen += n
             if not finite:
                 return diverged(monitor, "epoch", epoch, "learning_rate_init")
             monitor.record(
@@ -99,27 +97,27 @@ class Stochastic(Solver):
                 n_nonzero=objective.n_nonzero(theta),
                 learning_rate=rate,
             )
-            if self._should_stop(monitor):
-                if monitor.exploded:
-                    best = theta if monitor.best_theta is None else monitor.best_theta
-                    return FitResult(best, epoch, "diverged", EXPLODED)
-                stop_reason = "patience"
-                break
-        else:
-            if self.max_iter > 1 and self.schedule.stops_on_plateau:
-                warning = NOT_CONVERGED.format(max_iter=self.max_iter)
-        if not self.keep_state:
-            return FitResult(theta, epoch, stop_reason, warning)
-        state = {
-            "first": rule.first,
-            "second": rule.second,
-            "steps_done": rule.steps_done,
-            "order": None if subset else order.to_array(),
+            stopped = self._should_stop(monitor)
+        if stopped and monitor.exploded:
+            best = theta if monitor.best_theta is None else monitor.best_theta
+            return FitResult(best, epoch, "diverged", EXPLODED)
+        if stopped:
+            return FitResult(theta, epoch, "patience")
+        promising = self.max_iter > 1 and self.schedule.stops_on_plateau
+        return FitResult(theta, epoch, "max_iter", NOT_CONVERGED.format(max_iter=self.max_iter) if promising else None)
+
+    def state(self) -> dict[str, Any]:
+        """Between two epochs or after the last: arrays and numbers to go on from."""
+        second = self._rule.second
+        return {
+            "first": self._rule.first.copy(),
+            "second": None if second is None else second.copy(),
+            "steps_done": self._rule.steps_done,
+            "order": self._order.to_array(),
             "schedule": self.schedule.state(),
-            "n_epochs": self.state.get("n_epochs", 0) + epoch,
-            "n_seen": n_seen,
+            "n_epochs": self._n_epochs,
+            "n_seen": self._n_seen,
         }
-        return FitResult(theta, epoch, stop_reason, warning, state)
 
     def _should_stop(self, monitor: Monitor) -> bool:
         if monitor.stop_requested:
@@ -134,22 +132,28 @@ class Stochastic(Solver):
     def _make_rule(self, objective: Objective) -> UpdateRule:
         make = UpdateRule.sgd if self.rule == "sgd" else UpdateRule.adam
         rule = make(objective.n_parameters, objective.dtype, **self.rule_parameters)
-        if self.state:
-            for mine, earlier in ((rule.first, self.state["first"]), (rule.second, self.state["second"])):
+        if self.earlier:
+            for mine, earlier in ((rule.first, self.earlier["first"]), (rule.second, self.earlier["second"])):
                 if mine is not None:
                     np.copyto(mine, earlier)
-            rule.steps_done = self.state["steps_done"]
+            rule.steps_done = self.earlier["steps_done"]
         return rule
 
     def _first_order(self, objective: Objective) -> RowOrder:
-        earlier = self.state.get("order")
-        if earlier is not None and objective.rows is None and len(earlier) == objective.n_samples:
-            return objective.row_order(earlier)
-        return objective.row_order()
+        """The order that an earlier run ended with, if it was one of the same rows."""
+        earlier, order = self.earlier.get("order"), objective.row_order()
+        if earlier is None or not same_rows(earlier, order.to_array()):
+            return order
+        return objective.row_order(earlier)
 
     def _lookahead_parts(self, objective: Objective) -> list[Any]:
         nesterov = self.rule == "sgd" and self.rule_parameters["nesterov"]
         return objective.proximal_parts() if nesterov else []
+
+
+def same_rows(order: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two orders visit the same rows."""
+    return len(order) == len(other) and np.array_equal(np.bincount(order), np.bincount(other))
 
 
 # Nesterov's step with a prox evaluates gradients at z but the model is x, which alone has exact zeros. Inside an epoch

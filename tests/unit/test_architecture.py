@@ -23,8 +23,9 @@ LEVELS = {
     "objective": 3,
     "solvers": 4,
     "held_out": 4,
-    "callbacks": 4,
-    "warm_start": 4,
+    "tasks": 4,
+    "warm_start": 4.2,
+    "storage": 4.5,
     "validation": 4.5,
     "conversion": 4.7,
     "fitted": 4.8,
@@ -32,6 +33,8 @@ LEVELS = {
     "classes": 5.5,
     "classifier": 6,
     "regressor": 6,
+    "checkpoint": 7,
+    "callbacks": 7.5,
     "path": 7,
     "inspection": 7,
     "plotting": 7,
@@ -83,7 +86,7 @@ def test_examples(name):
     assert result.failed == 0
 
 
-@pytest.mark.parametrize("module", ["sknormnet", "sknormnet.losses", "sknormnet.penalties"])
+@pytest.mark.parametrize("module", ["sknormnet", "sknormnet.callbacks", "sknormnet.losses", "sknormnet.penalties"])
 def test_public_names_have_an_example(module):
     module = importlib.import_module(module)
     for name in module.__all__:
