@@ -510,7 +510,7 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         if len(unknown):
             raise ValueError(
                 f"y has classes {unknown.tolist()}, which are not among the fitted ones, {self.classes_.tolist()}; "
-                "name all classes in the first call of partial_fit, or fit anew"
+                "leave such rows out, or fit anew with all classes, which the first call of partial_fit names"
             )
         numbers = np.searchsorted(self.classes_, y.astype(present.dtype, copy=False))
         return Target(numbers.astype(dtype)[:, np.newaxis], y, n_classes=len(self.classes_), stratify=numbers)

@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sknormnet.base
+import sknormnet.solvers.monitor
 
 SOLVERS = ("sgd", "adam", "lbfgs", "fista")
 ignore_unfinished = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -144,6 +145,41 @@ def test_models_are_made_on_demand(make_problem, monkeypatch):
     made.clear()
     make_model(problem).set_callbacks(Recorder()).fit(problem.X, problem.y)
     assert len(made) == 2 + 2 * 6
+
+
+@ignore_unfinished
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_models_of_a_refit_have_no_records_of_the_earlier_fit(warm_start, make_problem):
+    problem = make_problem("binary")
+    first, second = Recorder(), Recorder()
+    model = make_model(problem, warm_start=warm_start).set_callbacks(first).fit(problem.X, problem.y)
+    model.set_callbacks(second).fit(problem.X, problem.y)
+    for one, two in zip(first.of("end"), second.of("end"), strict=True):
+        assert not hasattr(two["model"], "history_")
+        assert vars(one["model"]).keys() == vars(two["model"]).keys()
+    assert len(model.history_["objective"]) == (12 if warm_start else 6)
+
+
+@ignore_unfinished
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_seconds_are_without_those_of_callbacks(solver, make_problem, monkeypatch):
+    """By a clock that moves while callbacks run only."""
+
+    class Slow(Silent):
+        now = 0.0
+
+        def on_fit_task_begin(self, estimator, context):
+            self.now += 1.0
+
+        def on_fit_task_end(self, estimator, context):
+            self.now += 10.0
+
+    slow = Slow()
+    monkeypatch.setattr(sknormnet.solvers.monitor.time, "perf_counter", lambda: slow.now)
+    problem = make_problem("regression")
+    model = make_model(problem, solver=solver).set_callbacks(slow).fit(problem.X, problem.y)
+    assert slow.now >= 6 * 11
+    assert model.history_["seconds"] == [0.0] * 6
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

@@ -114,6 +114,14 @@ def broken(estimator, X, y):
     raise RuntimeError("no score today")
 
 
+def nothing(estimator, X, y):
+    pass
+
+
+def several(estimator, X, y):
+    return np.ones(2)
+
+
 GOOD = {"X_val": lambda X: X, "y_val": lambda y: y}
 REFUSED = {
     "without y_val": ({"y_val": lambda y: None}, {}, "X_val and y_val belong together"),
@@ -123,15 +131,22 @@ REFUSED = {
     "unequal length": ({"X_val": lambda X: X[:7]}, {}, r"inconsistent numbers of samples: \[7, 20\]"),
     "no rows": ({"X_val": lambda X: X[:0], "y_val": lambda y: y[:0]}, {}, "0 sample"),
     "NaN": ({"X_val": lambda X: X * np.nan}, {}, "NaN"),
-    "unknown class": ({"y_val": lambda y: np.where(y > 0, 2, 0)}, {}, r"classes \[2\], which are not among"),
+    "unknown class": (
+        {"y_val": lambda y: np.where(y > 0, 2, 0)},
+        {},
+        r"classes \[2\], which are not among .*leave such rows out",
+    ),
     "other type of class": ({"y_val": lambda y: y.astype(str)}, {}, "not among the fitted ones"),
     "labels": ({"y_val": lambda y: np.c_[y, y]}, {}, "indicator matrix"),
     "continuous": ({"y_val": lambda y: y + 0.5}, {}, "continuous"),
     "negative weight": ({"sample_weight_val": lambda _: np.full(20, -1.0)}, {}, "[Nn]egative"),
     "zero weights": ({"sample_weight_val": lambda _: np.zeros(20)}, {}, "at least one non-zero number"),
+    "one weight for all": ({"sample_weight_val": lambda _: np.nan}, {}, "must be finite, got nan"),
     "number of weights": ({"sample_weight_val": lambda _: np.ones(7)}, {}, "sample_weight"),
     "a metric": ({}, {"validation_scoring": accuracy_score}, "metric function rather than a scorer"),
     "no scorer": ({}, {"validation_scoring": "acuracy"}, "'validation_scoring' parameter"),
+    "scorer returns None": ({}, {"validation_scoring": nothing}, "must return a number, got None"),
+    "scorer returns scores": ({}, {"validation_scoring": several}, r"must return a number, got array"),
     "scorer raises": ({}, {"validation_scoring": broken}, "no score today"),
     "scorer of probabilities": ({}, {"validation_scoring": "neg_log_loss", "loss": "hinge"}, "predict_proba"),
 }
@@ -148,7 +163,7 @@ def test_refused_data_leave_the_estimator_as_it_was(case, method, make_problem):
     first = X if method == "partial_fit" else problem.X[:40, :4]  # a fit may change what is known about features
     model = make_model(problem, loss=params.get("loss", "log_loss")).fit(first, y).set_params(**params)
     before = joblib.hash(vars(model))
-    with pytest.raises((ValueError, RuntimeError, AttributeError), match=message):
+    with pytest.raises((ValueError, TypeError, RuntimeError, AttributeError), match=message):
         getattr(model, method)(X, y, **val)
     assert joblib.hash(vars(model)) == before
 
