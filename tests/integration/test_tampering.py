@@ -225,6 +225,16 @@ def test_infinite_moments_are_sound():
     assert_array_equal(loaded.fit(X, ESTIMATORS[NormRegMLPRegressor]).coefs_[0][0, 0], model.coefs_[0][0, 0])
 
 
+@pytest.mark.parametrize("position", [10**9, 625, -1])
+def test_position_of_the_random_stream(position):
+    """NumPy would read there."""
+    model = fitted(warm_start=True)
+    model._training_state["rng"]["state"]["pos"] = position
+    loaded = pickle.loads(pickle.dumps(model))
+    with pytest.raises(ValueError, match="random stream is damaged"):
+        loaded.fit(X, ESTIMATORS[NormRegMLPRegressor])
+
+
 @pytest.mark.parametrize("Estimator", ESTIMATORS)
 def test_sound_models_pass(Estimator, tmp_path):
     path = tmp_path / "model.joblib"
