@@ -26,26 +26,11 @@ from sknormnet.losses import Loss
 from sknormnet.objective import Objective
 from sknormnet.plan import Plan, make_plan, resolve_activation
 from sknormnet.solvers import STOCHASTIC_SOLVERS, Fista, FitResult, Lbfgs, Monitor, Solver, Stochastic, make_schedule
-from sknormnet.warm_start import mean_weight, normalized_weight, restore_rng, save_rng
+from sknormnet.warm_start import RECORDS, mean_weight, normalized_weight, restore_rng, save_rng
 
 NO_SCORE = (
     "The validation score was NaN or minus infinity in every epoch, so that none of them is the best: the last "
     "parameters are kept."
-)
-
-# What a fit notes about itself. While it trains there is none, so that models made for callbacks have no other fit's.
-RECORDS = (
-    "history_",
-    "objective_",
-    "n_iter_",
-    "stop_reason_",
-    "t_",
-    "loss_curve_",
-    "loss_",
-    "best_loss_",
-    "validation_scores_",
-    "best_validation_score_",
-    "_training_state",
 )
 
 
@@ -216,8 +201,9 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         fitted_loss = self.loss if isinstance(self.loss, str) else clone(self.loss)
         plan = self._make_plan((X.shape[1], *hidden, n_raw))
         self._warn_if_partly_penalized(plan, activation)
-        earlier = {name: self.__dict__.pop(name, None) for name in RECORDS}
-        state = earlier["_training_state"] or {} if going_on else {}
+        past = {name: self.__dict__.pop(name) for name in RECORDS if name in self.__dict__}
+        past = past if going_on else {}
+        state = past.get("_training_state", {})
         rng = restore_rng(state["rng"]) if state else check_random_state(self.random_state)
         theta = self._initial_theta(plan, activation, X.dtype, rng, going_on)
         weight = normalized_weight(sample_weight, X.dtype, state.get("mean_weight") if incremental else None)
@@ -244,7 +230,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             stops_on_validation=bool(self.early_stopping),
             tasks=tasks,
             verbose=bool(self.verbose),
-            first_epoch=len(earlier["loss_curve_"]) if going_on and incremental else 0,
+            first_epoch=len(past.get("loss_curve_", ())) if incremental else 0,
         )
         optimizer = state.get("optimizer") if state.get("solver") == self.solver else None
         if incremental and optimizer:
@@ -261,7 +247,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             elif monitor.best_theta is not None:
                 result.theta = monitor.best_theta
         self.__dict__.update(attributes(result.theta))
-        self._store(result, objective, monitor, earlier if going_on else None)
+        self._store(result, objective, monitor, past)
         if (self.warm_start or incremental) and result.state:
             mean = state.get("mean_weight")
             self._training_state = {
@@ -273,8 +259,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
                 "mean_weight": mean_weight(sample_weight) if mean is None else mean,
             }
         if has_callbacks:
-            final = self._network_attributes(plan, activation, self.coefs_, self.intercepts_, fitted_loss, n_targets)
-            context.call_on_fit_task_end(**hook_data, reconstruction_attributes=final)
+            context.call_on_fit_task_end(**hook_data, reconstruction_attributes=lambda: attributes(result.theta.copy()))
         return result
 
     def _check_data(
@@ -438,8 +423,8 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             "_n_targets": n_targets,
         }
 
-    def _store(self, result: FitResult, objective, monitor: Monitor, earlier: dict[str, Any] | None) -> None:
-        """Note the RECORDS; earlier are those of the fit that this one goes on from."""
+    def _store(self, result: FitResult, objective, monitor: Monitor, past: dict[str, Any]) -> None:
+        """Note the RECORDS; past are those of the fit that this one goes on from, if it does."""
         monitor.best_theta = None  # its memory is free before the fitted arrays are made
         self.objective_ = objective.unsmoothed_data_loss(result.theta) + objective.penalty(result.theta)
         if not np.isfinite(self.objective_):
@@ -448,12 +433,12 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
                 "(StandardScaler) and the targets, or lower learning_rate_init."
             )
         history = monitor.history
-        if earlier is not None:
-            history = {key: earlier["history_"][key] + values for key, values in history.items()}
+        if past:
+            history = {key: past["history_"][key] + values for key, values in history.items()}
         self.history_ = history
         self.n_iter_ = result.n_iter
         self.stop_reason_ = result.stop_reason
-        self.t_ = result.n_iter * objective.n_samples + (0 if earlier is None else earlier["t_"])
+        self.t_ = result.n_iter * objective.n_samples + past.get("t_", 0)
         self.loss_curve_ = list(history["objective"])
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else self.objective_
         validated = monitor.validate is not None

@@ -4,6 +4,21 @@ from typing import Any
 
 import numpy as np
 
+# What a fit notes about itself. While it trains there is none, so that models made for callbacks have no other fit's.
+RECORDS = (
+    "history_",
+    "objective_",
+    "n_iter_",
+    "stop_reason_",
+    "t_",
+    "loss_curve_",
+    "loss_",
+    "best_loss_",
+    "validation_scores_",
+    "best_validation_score_",
+    "_training_state",
+)
+
 
 def save_rng(rng: np.random.RandomState) -> dict[str, Any]:
     """State of a random stream."""

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from fits import assert_same_model, epochs, make_model
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -141,10 +141,10 @@ def test_models_are_made_on_demand(make_problem, monkeypatch):
         sknormnet.base.BaseNormRegMLP, "_network_attributes", lambda *args: made.append(1) or original(*args)
     )
     make_model(problem).set_callbacks(Silent()).fit(problem.X, problem.y)
-    assert len(made) == 2  # the fitted attributes, and those that the end of the fit offers
+    assert len(made) == 1  # the fitted attributes
     made.clear()
     make_model(problem).set_callbacks(Recorder()).fit(problem.X, problem.y)
-    assert len(made) == 2 + 2 * 6
+    assert len(made) == 1 + 2 * 6 + 1  # beginnings and ends of the epochs, and the end of the fit
 
 
 @ignore_unfinished
@@ -158,6 +158,45 @@ def test_models_of_a_refit_have_no_records_of_the_earlier_fit(warm_start, make_p
         assert not hasattr(two["model"], "history_")
         assert vars(one["model"]).keys() == vars(two["model"]).keys()
     assert len(model.history_["objective"]) == (12 if warm_start else 6)
+
+
+class Vandal(Silent):
+    """Uses the models that it gets as any fitted model, and then destroys them."""
+
+    def __init__(self, X, y):
+        self.data = X, y
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        X, y = self.data
+        expected = fitted_estimator.predict(X)
+        assert_allclose(fitted_estimator.to_sklearn().predict(X), expected, rtol=1e-12)
+        assert_allclose(fitted_estimator.compact().predict(X), expected, rtol=1e-12)
+        further = fitted_estimator.set_callbacks().partial_fit(X, y)
+        assert not np.array_equal(further.predict(X), expected)
+        for part in (*fitted_estimator.coefs_, *fitted_estimator.intercepts_):
+            part[:] = np.nan
+
+
+@ignore_unfinished
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_what_is_done_to_its_models_does_not_reach_the_fit(warm_start, make_problem):
+    problem = make_problem("regression")
+    model, alone = (make_model(problem, warm_start=warm_start) for _ in range(2))
+    for _ in range(2):
+        model.set_callbacks(Vandal(problem.X, problem.y)).fit(problem.X, problem.y)
+        assert_same_model(model, alone.fit(problem.X, problem.y))
+    assert model.history_["objective"] == alone.history_["objective"]
+
+
+def test_in_the_middle_of_a_first_fit_the_estimator_is_not_fitted(make_problem):
+    problem = make_problem("regression")
+
+    class Eager(Silent):
+        def on_fit_task_end(self, estimator, context):
+            estimator.predict(problem.X)
+
+    with pytest.raises(NotFittedError):
+        make_model(problem).set_callbacks(Eager()).fit(problem.X, problem.y)
 
 
 @ignore_unfinished
