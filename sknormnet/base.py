@@ -248,7 +248,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
                 result.theta = monitor.best_theta
         self.__dict__.update(attributes(result.theta))
         self._store(result, objective, monitor, past)
-        if (self.warm_start or incremental) and result.state:
+        if self.warm_start or incremental:
             mean = state.get("mean_weight")
             self._training_state = {
                 "solver": self.solver,

@@ -282,6 +282,40 @@ def test_partial_fit_with_early_stopping_needs_validation_data(make_problem):
         make_model(problem, early_stopping=True).partial_fit(problem.X, problem.y)
 
 
+@pytest.mark.parametrize("tol, n_iter", [(0.0, 12), (1e-9, 3)])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_an_improvement_by_tol_counts(solver, tol, n_iter, make_problem):
+    """As in scikit-learn: with tol=0 a score that stays the same does not use up patience."""
+    problem = make_problem("regression")
+    model = make_model(
+        problem,
+        solver=solver,
+        early_stopping=True,
+        validation_scoring=lambda estimator, X, y: 0.5,
+        n_iter_no_change=2,
+        tol=tol,
+        max_iter=12,
+    ).fit(problem.X, problem.y)
+    assert model.n_iter_ == n_iter
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_warm_start_holds_out_the_same_rows(solver, make_problem):
+    """Others would have been trained on before."""
+    problem = make_problem("multiclass")
+    seen = []
+
+    def note(estimator, X, y):
+        seen.append(X)
+        return 0.0
+
+    model = make_model(problem, solver=solver, early_stopping=True, warm_start=True, validation_scoring=note)
+    for _ in range(3):
+        model.fit(problem.X, problem.y)
+    assert len(seen) == 18
+    assert all(np.array_equal(X, seen[0]) for X in seen)
+
+
 def test_warm_start_chooses_among_its_own_epochs(make_problem):
     problem = make_problem("regression")
     train, val = halves(problem)
