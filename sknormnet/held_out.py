@@ -115,7 +115,13 @@ def make_scored_validator(
 
     def validate(theta: np.ndarray) -> tuple[float, float]:
         estimator = fitted(*(list(map(np.copy, arrays)) for arrays in plan.split(theta)))
-        score = scorer(estimator, X, target, **keywords)
+        try:
+            score = scorer(estimator, X, target, **keywords)
+        except Exception as error:
+            error.add_note(
+                "Raised by validation_scoring, called with " + ", ".join(["estimator, X, y", *keywords]) + "."
+            )
+            raise
         try:
             score = float(score)
         except (TypeError, ValueError) as error:

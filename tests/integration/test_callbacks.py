@@ -318,6 +318,24 @@ def test_scoring_monitor_in_a_pipeline(make_problem):
     assert logged(monitor) == [model.score(pipe[0].transform(problem.X), problem.y) for model in alone]
 
 
+@pytest.mark.parametrize("inside", ["pipeline", "search"])
+def test_a_users_callback_stops_fits_inside(inside, make_problem):
+    """Told of the data that its step got; the epochs of every fit are counted from 0."""
+    problem = make_problem("regression")
+    recorder = Recorder(stop=3)
+    pipe = make_pipeline(StandardScaler(), make_model(problem).set_callbacks(recorder))
+    grid = {"normregmlpregressor__alpha": [1e-4, 1e-2]}
+    model = pipe if inside == "pipeline" else GridSearchCV(pipe, grid, cv=2, error_score="raise")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        model.fit(problem.X, problem.y)
+    best = model[-1] if inside == "pipeline" else model.best_estimator_[-1]
+    assert (best.stop_reason_, best.n_iter_) == ("callback", 3)
+    ends = recorder.of("end")
+    assert [event["id"] for event in ends] == [0, 1, 2] * (1 if inside == "pipeline" else 2 * 2 + 1)
+    assert_allclose(ends[-1]["X"], StandardScaler().fit_transform(problem.X))
+
+
 @ignore_unfinished
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_scoring_monitor_in_a_search(n_jobs, make_problem):
@@ -333,11 +351,14 @@ def test_scoring_monitor_in_a_search(n_jobs, make_problem):
 
 
 @ignore_unfinished
-@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("inside", [None, "pipeline", "search"])
 def test_progress_bar(inside, make_problem, capsys):
     pytest.importorskip("rich")
     problem = make_problem("regression")
     model = make_model(problem)
-    model = GridSearchCV(model, {"alpha": [1e-4, 1e-2]}, cv=2) if inside else model
+    if inside == "pipeline":
+        model = make_pipeline(StandardScaler(), model)
+    elif inside == "search":
+        model = GridSearchCV(model, {"alpha": [1e-4, 1e-2]}, cv=2)
     model.set_callbacks(ProgressBar()).fit(problem.X, problem.y)
     assert "NormRegMLPRegressor" in capsys.readouterr().out

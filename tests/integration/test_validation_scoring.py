@@ -168,6 +168,16 @@ def test_refused_data_leave_the_estimator_as_it_was(case, method, make_problem):
     assert joblib.hash(vars(model)) == before
 
 
+@pytest.mark.parametrize("weight", [None, np.linspace(1.0, 2.0, 20)], ids=["plain", "weighted"])
+def test_what_a_scorer_raises_says_where(weight, make_problem):
+    problem = make_problem("binary")
+    train, val = halves(problem)
+    keywords = "estimator, X, y" if weight is None else "estimator, X, y, sample_weight"
+    with pytest.raises((RuntimeError, TypeError)) as raised:
+        make_model(problem, validation_scoring=broken).fit(*train, **val, sample_weight_val=weight)
+    assert raised.value.__notes__ == [f"Raised by validation_scoring, called with {keywords}."]
+
+
 def test_only_weights_are_given(make_problem):
     problem = make_problem("regression")
     with pytest.raises(ValueError, match="belong together"):
