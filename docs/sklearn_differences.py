@@ -63,7 +63,7 @@ def batch_of_weight_zero(Regressor, _):
 
 
 def weights_of_batches(Regressor, _):
-    """The intercept learnt from a batch of zeros of weight 100 and one of ones of weight 1, whose mean is 0.01."""
+    """The intercept learnt from a batch of zeros of weight 100 and one of ones of weight 1; the mean is 0.01."""
     y, weight = np.repeat([0.0, 1.0], 10), np.repeat([100.0, 1.0], 10)
     model = Regressor(batch_size=10, learning_rate_init=0.01, max_iter=1000, **LINEAR, **PLAIN)
     return f"{model.fit(np.zeros((20, 1)), y, sample_weight=weight).intercepts_[0].item():.2f}"
