@@ -64,6 +64,9 @@ class _Part:
     def of(self, vector: np.ndarray) -> np.ndarray:
         return vector[self.where].reshape(self.shape)
 
+    def prox(self, theta: np.ndarray, step: float) -> None:
+        theta[self.where] = self.kernel.prox(self.of(theta), step, self.strength).ravel()
+
 
 class Objective:
     """F(theta) = data loss + penalty.
@@ -160,7 +163,7 @@ class Objective:
         """theta <- the nearest point that the constraints allow."""
         for part in self._proximal:
             if part.penalty.constraint:
-                theta[part.where] = part.kernel.prox(part.of(theta), 0.0, part.strength).ravel()
+                part.prox(theta, 0.0)
 
     def proximal_parts(self) -> list[Any]:
         """Slices or indices of the parts of theta whose penalty is taken by its prox."""
@@ -188,7 +191,7 @@ class Objective:
     def prox(self, theta: np.ndarray, step: float) -> None:
         """theta <- argmin_u 0.5*||u - theta||^2 + step * (the non-smooth penalty terms of u)."""
         for part in self._proximal:
-            theta[part.where] = part.kernel.prox(part.of(theta), step, part.strength).ravel()
+            part.prox(theta, step)
 
     def stationarity(self, theta: np.ndarray, gradient: np.ndarray, bounds: np.ndarray) -> Stationarity:
         """Distance of zero to the subdifferential of F; gradient is of the smooth part, bounds are of the data loss."""

@@ -1,6 +1,16 @@
-"""Small fits on make_problem's data, and what is compared about them."""
+"""Small fits, and what is compared about them."""
 
 from numpy.testing import assert_array_equal
+
+# Every update rule and solver that takes a prox, and all.
+PROXIMAL_SOLVERS = {
+    "plain": dict(solver="sgd", momentum=0.0, learning_rate_init=0.1),
+    "heavy ball": dict(solver="sgd", momentum=0.9, nesterovs_momentum=False, learning_rate_init=0.02),
+    "nesterov": dict(solver="sgd", momentum=0.9, nesterovs_momentum=True, learning_rate_init=0.02),
+    "adam": dict(solver="adam", learning_rate="cosine", learning_rate_init=0.02),
+    "fista": dict(solver="fista"),
+}
+SOLVERS = PROXIMAL_SOLVERS | {"lbfgs": dict(solver="lbfgs")}
 
 
 def make_model(problem, **params):

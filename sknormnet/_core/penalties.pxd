@@ -47,6 +47,9 @@ cdef class ElementwiseKernel(PenaltyKernel):
     cdef int segments(self, vector[Segment]& out, i64 rows, i64 columns, double strength) except -1
 
 
+cdef int take_matrix(LayerPenalty& layer, int kind, i64 fan_in, i64 fan_out, bint penalize_intercepts) except -1
+
+
 cdef class GroupKernel(PenaltyKernel):
     cdef readonly str shape
     cdef readonly str by
@@ -59,6 +62,7 @@ cdef class GroupKernel(PenaltyKernel):
     cdef readonly double longest_step
     cdef readonly object groups
     cdef readonly object row_factors
+    cdef int check_inputs(self, i64 least, i64 most) except -1
     cdef tuple layout(self, i64 rows, i64 columns)
     cdef int describe(self, kernels.GroupPenalty& c, tuple layout, double strength) except -1
 

@@ -159,6 +159,18 @@ cdef class ElementwiseKernel(PenaltyKernel):
 NOTHING = ElementwiseKernel()
 
 
+cdef int take_matrix(
+    LayerPenalty& layer, int kind, i64 fan_in, i64 fan_out, bint penalize_intercepts
+) except -1:
+    """The layer's matrix, with the intercepts where they belong to it, is penalised as one."""
+    layer.kind = kind
+    layer.rows = fan_in + penalize_intercepts
+    layer.segments.clear()
+    if not penalize_intercepts:
+        NOTHING.segments(layer.segments, 1, fan_out, 0)
+    return 0
+
+
 cdef const void* data_or_null(array):
     return NULL if array is None else cnp.PyArray_DATA(<cnp.ndarray> array)
 
@@ -215,8 +227,6 @@ cdef class GroupKernel(PenaltyKernel):
         factors = self.row_factors
         if self.by not in ("weight", "input"):
             raise ValueError(f"feature_weights need by='weight' or by='input', got by={self.by!r}")
-        if factors.ndim != 1 or not np.all(np.isfinite(factors)) or np.any(factors < 0):
-            raise ValueError("feature_weights must be a flat sequence of finite numbers >= 0")
         if self.groups is not None:
             if len(factors) != len(self.groups):
                 raise ValueError(f"feature_weights has {len(factors)} entries, groups has {len(self.groups)}")
@@ -255,14 +265,21 @@ cdef class GroupKernel(PenaltyKernel):
         pairs = set(zip(self.groups.tolist(), other.groups.tolist()))
         return len(pairs) == len(set(self.groups.tolist()))
 
+    cdef int check_inputs(self, i64 least, i64 most) except -1:
+        """Raise ValueError unless groups and factors are for that many inputs."""
+        for name, entries in (("groups", self.groups), ("feature_weights", self.row_factors)):
+            if entries is not None and not least <= len(entries) <= most:
+                raise ValueError(
+                    f"{name} has {len(entries)} entries, but the layer has {most} inputs; groups are for one layer, "
+                    "as in penalty=PerLayer(first=GroupLasso('input', groups=...), hidden='l2', last='l2')")
+        return 0
+
     cdef tuple layout(self, i64 rows, i64 columns):
         """How groups are formed and their number; the group of each row, factors of the groups' strengths and of their
         inner terms, and sizes of joined rows.
         """
         by, of_row, row_factors = self.by, self.groups, self.row_factors
-        for name, entries in (("groups", of_row), ("feature_weights", row_factors)):
-            if entries is not None and rows not in (len(entries), len(entries) + 1):
-                raise ValueError(f"{name} has {len(entries)} entries, but the layer has {rows} inputs")
+        self.check_inputs(rows - 1, rows)  # the last row may be the intercepts
         if row_factors is not None and rows > len(row_factors):  # intercepts
             row_factors = np.append(row_factors, 1.0)
         if of_row is not None:
@@ -305,11 +322,7 @@ cdef class GroupKernel(PenaltyKernel):
         return 0
 
     cdef object fill(self, LayerPenalty& layer, i64 fan_in, i64 fan_out, double strength, bint penalize_intercepts):
-        for name, entries in (("groups", self.groups), ("feature_weights", self.row_factors)):
-            if entries is not None and len(entries) != fan_in:
-                raise ValueError(
-                    f"{name} has {len(entries)} entries, but the layer has {fan_in} inputs; groups are for one layer, "
-                    "as in penalty=PerLayer(first=GroupLasso('input', groups=...), hidden='l2', last='l2')")
+        self.check_inputs(fan_in, fan_in)
         layout = self.layout(fan_in + penalize_intercepts, fan_out)
         if self.shape == "linear" and layout[0] == "weight":
             # The norm of a single weight is its size: L1, whose step is faster.
@@ -318,11 +331,7 @@ cdef class GroupKernel(PenaltyKernel):
             return (<ElementwiseKernel> single).fill(layer, fan_in, fan_out, strength, penalize_intercepts)
         if strength == 0 and self.shape != "limit" and not self.non_negative:
             return NOTHING.fill(layer, fan_in, fan_out, 0, False)
-        layer.kind = OF_GROUPS
-        layer.rows = fan_in + penalize_intercepts
-        layer.segments.clear()
-        if not penalize_intercepts:
-            NOTHING.segments(layer.segments, 1, fan_out, 0)
+        take_matrix(layer, OF_GROUPS, fan_in, fan_out, penalize_intercepts)
         self.describe(layer.groups, layout, strength)
         return layout
 
@@ -380,11 +389,7 @@ cdef class NetworkNormKernel(PenaltyKernel):
     """A layer's part in the norm of all weights of the network, whose strength `LayerPenalties` has."""
 
     cdef object fill(self, LayerPenalty& layer, i64 fan_in, i64 fan_out, double strength, bint penalize_intercepts):
-        layer.kind = OF_NETWORK
-        layer.rows = fan_in + penalize_intercepts
-        layer.segments.clear()
-        if not penalize_intercepts:
-            NOTHING.segments(layer.segments, 1, fan_out, 0)
+        take_matrix(layer, OF_NETWORK, fan_in, fan_out, penalize_intercepts)
 
 
 def _rebuild(l1, l2, decay, non_negative, row_factors):

@@ -8,7 +8,7 @@ cimport numpy as cnp
 from libc.string cimport memcpy
 from sknormnet._core cimport kernels
 from sknormnet._core.kernels cimport i64
-from sknormnet._core.penalties cimport NOTHING, OF_MATRIX, GroupKernel, LayerPenalty, PenaltyKernel
+from sknormnet._core.penalties cimport NOTHING, OF_MATRIX, GroupKernel, LayerPenalty, PenaltyKernel, take_matrix
 from sknormnet._core.python_calls cimport FLUSH_BITS, FloatingPointMode, new_array, read_mode, write_mode
 
 cnp.import_array()
@@ -44,24 +44,20 @@ cdef class PythonPenaltyKernel(PenaltyKernel):
     cdef object exception
 
     def __init__(self, penalty, owner=None):
-        """owner, if it is another object, is what errors name."""
+        """owner, if it is another object, is the penalty that users see, and that errors name."""
         self.penalty = penalty
         self.owner = penalty if owner is None else owner
         self.exception = None
 
     cdef object fill(self, LayerPenalty& layer, i64 fan_in, i64 fan_out, double strength, bint penalize_intercepts):
-        if strength == 0 and not self.penalty.constraint:
+        if strength == 0 and not self.owner.constraint:
             return NOTHING.fill(layer, fan_in, fan_out, 0, False)
-        layer.kind = OF_MATRIX
-        layer.rows = fan_in + penalize_intercepts
-        layer.segments.clear()
-        if not penalize_intercepts:
-            NOTHING.segments(layer.segments, 1, fan_out, 0)
+        take_matrix(layer, OF_MATRIX, fan_in, fan_out, penalize_intercepts)
         layer.matrix.float_function = <void*> <float_penalty> call_python_penalty[float]
         layer.matrix.double_function = <void*> <double_penalty> call_python_penalty[double]
         layer.matrix.context = <void*> self
         layer.matrix.strength = strength
-        layer.matrix.smooth = self.penalty.smooth
+        layer.matrix.smooth = self.owner.smooth
 
     cdef int raise_pending(self) except -1:
         exception, self.exception = self.exception, None

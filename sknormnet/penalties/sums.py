@@ -168,14 +168,6 @@ class _Combination:
                 remedy = "only one MaxNorm" if b.shape == "limit" else "a constraint must be that of the largest groups"
                 raise _cannot_combine(p, q, remedy)
 
-    @property
-    def smooth(self) -> bool:
-        return not self._of_elements and not self.groups and all(penalty.smooth for penalty, *_ in self.others)
-
-    @property
-    def constraint(self) -> bool:
-        return self.non_negative or any(penalty.constraint for penalty, *_ in self.groups + self.others)
-
     def compiled(self) -> PenaltyKernel | None:
         """The compiled kernel of all, where there is one."""
         kernels = [(kernel, weight) for _, kernel, weight in self.groups + self.others]

@@ -353,7 +353,6 @@ def test_scoring_monitor_in_a_search(n_jobs, make_problem):
 @ignore_unfinished
 @pytest.mark.parametrize("inside", [None, "pipeline", "search"])
 def test_progress_bar(inside, make_problem, capsys):
-    pytest.importorskip("rich")
     problem = make_problem("regression")
     model = make_model(problem)
     if inside == "pipeline":

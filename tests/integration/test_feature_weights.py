@@ -6,6 +6,7 @@ import numpy as np
 import oracles
 import pytest
 import scipy.sparse
+from fits import PROXIMAL_SOLVERS
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, MultiTaskLasso
 from sklearn.model_selection import GridSearchCV
@@ -19,13 +20,6 @@ pytestmark = [
 ]
 
 EXACT = dict(hidden_layer_sizes=(), solver="fista", tol=1e-11, max_iter=20000, random_state=0)
-SOLVERS = {
-    "plain": dict(solver="sgd", momentum=0.0, learning_rate_init=0.1),
-    "heavy ball": dict(solver="sgd", momentum=0.9, nesterovs_momentum=False, learning_rate_init=0.02),
-    "nesterov": dict(solver="sgd", momentum=0.9, nesterovs_momentum=True, learning_rate_init=0.02),
-    "adam": dict(solver="adam", learning_rate="cosine", learning_rate_init=0.02),
-    "fista": dict(solver="fista"),
-}
 FACTORS = np.array([1.0, 2.0, 0.5, 1.0, 3.0, 0.25, 1.0, 1.0, 4.0, 0.1])
 GROUPS = [0, 0, 1, 1, 2, 2, 3, 3, 3, 4]
 JOINED = np.array([1.0, 2.0, 0.0, 0.5, 3.0])[GROUPS]
@@ -114,11 +108,11 @@ def network(penalty, factors, **options):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("solver", PROXIMAL_SOLVERS)
 @everyone
 def test_every_solver_reports_the_objective(penalty, factors, solver, dtype):
     X, y = (array.astype(dtype) for array in linear_data(2))
-    model = network(penalty, factors, **SOLVERS[solver]).fit(X, y)
+    model = network(penalty, factors, **PROXIMAL_SOLVERS[solver]).fit(X, y)
     first, last = (W.astype(np.float64) for W in model.coefs_)
     value = oracles.weighted_inputs(penalty, first, 0.1, factors) + 0.05 * np.sum(last**2)
     loss = oracles.data_loss(X, y, model.coefs_, model.intercepts_, loss=oracles.squared_error, activation="tanh")

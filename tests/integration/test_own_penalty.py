@@ -11,34 +11,19 @@ import numpy as np
 import oracles
 import pytest
 import scipy.sparse
+from fits import SOLVERS
 from numpy.testing import assert_allclose
+from own_penalty_fits import X, Y, make_model
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from user_penalties import Absolute, Box, LogSum, Ridge, RowLasso, SmoothL1
 
-from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor, PerLayer
+from sknormnet import NormRegMLPClassifier, PerLayer
 from sknormnet.penalties import L2, GroupLasso, Sum
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-SOLVERS = {
-    "plain": dict(solver="sgd", momentum=0.0, learning_rate_init=0.1),
-    "heavy ball": dict(solver="sgd", momentum=0.9, nesterovs_momentum=False, learning_rate_init=0.02),
-    "nesterov": dict(solver="sgd", momentum=0.9, nesterovs_momentum=True, learning_rate_init=0.02),
-    "adam": dict(solver="adam", learning_rate_init=0.02),
-    "fista": dict(solver="fista"),
-    "lbfgs": dict(solver="lbfgs"),
-}
-RNG = np.random.default_rng(0)
-X = RNG.standard_normal((60, 5))
-Y = np.column_stack([X[:, 0] - X[:, 1], X[:, 1] + np.tanh(X[:, 2])])
-
-
-def make_model(penalty, solver="adam", **params):
-    defaults = dict(hidden_layer_sizes=(6,), activation="tanh", alpha=0.05, batch_size=16, max_iter=15, random_state=0)
-    return NormRegMLPRegressor(penalty=penalty, **(defaults | SOLVERS[solver] | params))
 
 
 def assert_same_model(a, b, atol=1e-12):

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import oracles
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose
@@ -255,7 +256,6 @@ def test_many_rows_come_in_blocks():
 
 
 def test_data_frames_with_classes_of_strings(make_problem):
-    pd = pytest.importorskip("pandas")
     problem = make_problem("multiclass")
     frame = pd.DataFrame(problem.X, columns=list("abcde"))
     labels = np.array(["low", "middle", "high"])[problem.y]

@@ -6,6 +6,7 @@ import numpy as np
 import oracles
 import pytest
 import scipy.sparse
+from fits import PROXIMAL_SOLVERS
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import ElasticNet as SklearnElasticNet
 from sklearn.linear_model import MultiTaskElasticNet
@@ -31,13 +32,6 @@ pytestmark = [
 ]
 
 EXACT = dict(hidden_layer_sizes=(), solver="fista", tol=1e-11, max_iter=20000, random_state=0)
-SOLVERS = {
-    "plain": dict(solver="sgd", momentum=0.0, learning_rate_init=0.1),
-    "heavy ball": dict(solver="sgd", momentum=0.9, nesterovs_momentum=False, learning_rate_init=0.02),
-    "nesterov": dict(solver="sgd", momentum=0.9, nesterovs_momentum=True, learning_rate_init=0.02),
-    "adam": dict(solver="adam", learning_rate="cosine", learning_rate_init=0.02),
-    "fista": dict(solver="fista"),
-}
 NETWORK_WIDE = L2Norm("network")
 
 
@@ -97,13 +91,13 @@ EQUAL = [
 ]
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("solver", PROXIMAL_SOLVERS)
 @pytest.mark.parametrize("total, penalty", EQUAL, ids=[repr(total) for total, _ in EQUAL])
 def test_equal_sums_train_equally(total, penalty, solver):
     X, y = network_data()
     if getattr(total.penalties[0], "groups", None) is not None:
         total, penalty = PerLayer(total, "l2", "l2"), PerLayer(penalty, "l2", "l2")
-    a, b = (network(p, 0.05, max_iter=10, **SOLVERS[solver]).fit(X, y) for p in (total, penalty))
+    a, b = (network(p, 0.05, max_iter=10, **PROXIMAL_SOLVERS[solver]).fit(X, y) for p in (total, penalty))
     # Under adam the composed form has one second moment for the matrix, where groups have one each: other steps.
     if solver == "adam" and not all(compiled(getattr(p, "first", p)) for p in (total, penalty)):
         return
@@ -128,11 +122,11 @@ SUMS = {
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("solver", PROXIMAL_SOLVERS)
 @pytest.mark.parametrize("penalty, alpha", SUMS.values(), ids=SUMS)
 def test_exact_zeros_and_report(penalty, alpha, solver, dtype):
     X, y = network_data(dtype)
-    model = network(penalty, alpha, **SOLVERS[solver]).fit(X, y)
+    model = network(penalty, alpha, **PROXIMAL_SOLVERS[solver]).fit(X, y)
     for W in model.coefs_:
         assert W.dtype == dtype
         assert 0 < np.count_nonzero(W) < W.size
@@ -192,12 +186,12 @@ def test_one_sgd_step_is_the_prox_of_the_step_without_penalty(penalty, dtype):
         assert_allclose(b, b_free, rtol=0, atol=rounding)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("solver", PROXIMAL_SOLVERS)
 @pytest.mark.parametrize("penalty", [SUMS["l1 + group_lasso + l2_norm"][0], NuclearNorm(), NETWORK_WIDE], ids=repr)
 def test_sparse_tables_intercepts_and_going_on(penalty, solver):
     X, y = network_data()
     X[np.random.default_rng(0).random(X.shape) < 0.5] = 0
-    options = dict(max_iter=4, penalize_intercepts=True, **SOLVERS[solver] | {"learning_rate": "constant"})
+    options = dict(max_iter=4, penalize_intercepts=True, **PROXIMAL_SOLVERS[solver] | {"learning_rate": "constant"})
     dense = network(penalty, 0.05, **options).fit(X, y)
     sparse = network(penalty, 0.05, **options).fit(scipy.sparse.csr_array(X), y)
     assert_allclose(sparse.loss_curve_, dense.loss_curve_, rtol=1e-10)
@@ -251,7 +245,7 @@ def test_norm_of_the_network_is_stationary_and_reached_by_all():
     assert fista.objective_ == pytest.approx(loss + alpha * norm, rel=1e-12)
     rng = np.random.default_rng(0)
     for solver in ("plain", "heavy ball", "nesterov", "adam"):
-        options = SOLVERS[solver] | {"learning_rate": "cosine", "max_iter": 2000, "n_iter_no_change": 2000}
+        options = PROXIMAL_SOLVERS[solver] | {"learning_rate": "cosine", "max_iter": 2000, "n_iter_no_change": 2000}
         model = copy.deepcopy(fista).set_params(warm_start=True, **options)
         model.coefs_ = [W + 0.02 * rng.normal(size=W.shape) for W in model.coefs_]  # within the minimum's valley
         model.fit(X, y)
@@ -263,12 +257,14 @@ def test_norm_of_the_network_is_stationary_and_reached_by_all():
             assert_allclose(slope, -alpha * W / norm, rtol=0, atol=5e-3)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("solver", PROXIMAL_SOLVERS)
 def test_a_large_strength_zeroes_the_network_at_once(solver):
     X, y = network_data()
-    model = network(NETWORK_WIDE, 1.5, **SOLVERS[solver] | {"max_iter": 1500, "n_iter_no_change": 1500}).fit(X, y)
+    model = network(NETWORK_WIDE, 1.5, **PROXIMAL_SOLVERS[solver] | {"max_iter": 1500, "n_iter_no_change": 1500}).fit(
+        X, y
+    )
     assert all(not W.any() for W in model.coefs_)
-    kept = network(NETWORK_WIDE, 0.02, **SOLVERS[solver]).fit(X, y)
+    kept = network(NETWORK_WIDE, 0.02, **PROXIMAL_SOLVERS[solver]).fit(X, y)
     assert all(W.all() for W in kept.coefs_)
     assert kept.n_features_in_ == 8
 
@@ -290,10 +286,10 @@ def test_one_step_of_the_network_is_the_prox_of_all_weights(penalize_intercepts,
         assert_allclose(b, shrink * c if penalize_intercepts else c, rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("solver", PROXIMAL_SOLVERS)
 def test_without_hidden_layers_the_network_is_its_matrix(solver):
     X, y = linear_data()
-    options = dict(hidden_layer_sizes=(), alpha=0.3, max_iter=20, random_state=0, **SOLVERS[solver])
+    options = dict(hidden_layer_sizes=(), alpha=0.3, max_iter=20, random_state=0, **PROXIMAL_SOLVERS[solver])
     a, b = (NormRegMLPRegressor(penalty=p, **options).fit(X, y) for p in (NETWORK_WIDE, L2Norm()))
     assert_allclose(a.coefs_[0], b.coefs_[0], rtol=0, atol=1e-12)
     assert a.objective_ == pytest.approx(b.objective_, rel=1e-12)

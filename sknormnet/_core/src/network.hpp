@@ -13,83 +13,11 @@
 #include "features.hpp"
 #include "flush_to_zero.hpp"
 #include "kernels.hpp"
+#include "network_base.hpp"
+#include "network_norm.hpp"
 #include "rules.hpp"
 
 namespace sknormnet {
-
-enum Status : int { FINISHED = 0, NOT_FINITE = 1, INTERRUPTED = -1 };
-
-using Poll = int (*)();  // non-zero: stop, an exception is set
-
-// What the penalty of a layer's first rows is; segments follow, of weights that are penalised one by one.
-enum PenaltyKind : int { BY_SEGMENTS, OF_GROUPS, OF_MATRIX, OF_NETWORK };
-
-struct Segment {
-    i64 n = 0;
-    Elementwise penalty;
-};
-
-struct LayerPenalty {
-    int kind = BY_SEGMENTS;
-    i64 rows = 0;  // of the matrix that is penalised as one, counted with the intercepts where they belong to it
-    GroupPenalty groups;
-    MatrixPenalty matrix;
-    std::vector<Segment> segments;  // all weights that are left, in their order
-};
-
-struct NetworkPenalty {
-    std::vector<LayerPenalty> layers;
-    double norm = 0;  // strength of the norm of all matrices OF_NETWORK together
-};
-
-struct LossKernel {
-    void* float_function = nullptr;
-    void* double_function = nullptr;
-    void* context = nullptr;
-};
-
-struct Problem {  // the training data, untyped
-    FeatureView x;
-    const i64* rows = nullptr;  // those to train on; null: all
-    i64 n_rows = 0;             // how many to train on
-    const void* y = nullptr;
-    i64 y_columns = 0;
-    const void* sample_weight = nullptr;
-    LossKernel loss;
-};
-
-struct EpochPlan {
-    const i64* rows = nullptr;  // the order in which rows are visited; null: 0, 1, 2, ...
-    i64 n = 0;
-    i64 batch_size = 0;
-    RuleParameters rule;
-    void* first = nullptr;
-    void* second = nullptr;
-    i64 steps_done = 0;
-    double rate_start = 0, rate_end = 0;  // the learning rate moves linearly from one to the other
-    const NetworkPenalty* penalty = nullptr;
-};
-
-struct EpochResult {
-    double data_loss = 0;  // mean over rows
-    double penalty = 0;    // mean over batches, each as long as its rows
-    i64 steps = 0;
-};
-
-class NetworkBase {  // what Cython sees; arrays are of the network's dtype
-  public:
-    virtual ~NetworkBase() = default;
-    virtual void bind(const Problem& problem) = 0;
-    // weights[l] and intercepts[l] of each layer, apart: a fitted model's arrays need not be one theta.
-    virtual int forward(const void* const* weights, const void* const* intercepts, const FeatureView& x,
-                        const i64* rows, i64 n, void* out, Poll poll) = 0;
-    // gradient may be null: the value alone is cheaper. So may bounds, one number per layer: the sum over rows of
-    // |input, 1| * |delta|, which the norm of the layer's gradient cannot exceed.
-    virtual int value_and_gradient(const void* theta, void* gradient, double* bounds, Poll poll, double* value) = 0;
-    virtual int run_epoch(void* theta, const EpochPlan& plan, Poll poll, EpochResult* result) = 0;
-    virtual double penalty(const void* theta, const NetworkPenalty& penalty) = 0;
-    virtual double gemm_seconds(i64 rows, i64 repeats) = 0;
-};
 
 template <class T> class Network final : public NetworkBase {
   public:
@@ -122,8 +50,7 @@ template <class T> class Network final : public NetworkBase {
         problem_ = problem;
         input_norms_known_ = false;
         reserved_ = 0;  // the buffers of the targets depend on it
-        loss_ = reinterpret_cast<LossFunction<T>>(sizeof(T) == sizeof(float) ? problem.loss.float_function
-                                                                             : problem.loss.double_function);
+        loss_ = reinterpret_cast<LossFunction<T>>(function_for<T>(problem.loss));
     }
 
     void reserve(i64 rows) {
@@ -249,11 +176,9 @@ template <class T> class Network final : public NetworkBase {
             const LayerPenalty& layer = penalty.layers[l];
             T* w = theta + offsets_[l];
             if (layer.kind == OF_GROUPS) {
-                total += table_.groups.value(w, layer.rows, sizes_[l + 1], layer.groups,
-                                                                 group_scratch_.data());
+                total += table_.groups.value(w, layer.rows, sizes_[l + 1], layer.groups, group_scratch_.data());
             } else if (layer.kind == OF_MATRIX) {
-                const auto call = reinterpret_cast<MatrixFunction<T>>(
-                    sizeof(T) == sizeof(float) ? layer.matrix.float_function : layer.matrix.double_function);
+                const auto call = reinterpret_cast<MatrixFunction<T>>(function_for<T>(layer.matrix));
                 total += call(layer.matrix.context, PENALTY_VALUE, w, nullptr, layer.rows, sizes_[l + 1], 0,
                               layer.matrix.strength);
             }
@@ -343,6 +268,7 @@ template <class T> class Network final : public NetworkBase {
         norms_ = Buffer<T>(reserved_);
         delta_norms_ = Buffer<T>(reserved_);
     }
+
     const ActivationFunctions<T>& activation_of(i64 l) const { return table_.activations[activations_[l]]; }
 
     void reserve_groups(const NetworkPenalty& penalty) {
@@ -519,28 +445,6 @@ template <class T> class Network final : public NetworkBase {
             const T factor = static_cast<T>(r == 0 ? 0 : r / (r + network_steps_[l] * penalty.norm));
             for (i64 j = 0; j < n; ++j) z[j] = factor == 0 ? T(0) : factor * z[j];
             rule.accept(theta, z, offsets_[l], n);
-        }
-        return r;
-    }
-
-    // Root r of sum_l (t_l / (r + step_l * s))^2 = 1, 0 where the sum is at most 1 at r = 0; NaN where a norm is.
-    static double norm_after_prox(const std::vector<double>& norms, const std::vector<double>& steps, double s) {
-        double total = 0;
-        for (const double t : norms) total = std::hypot(total, t);
-        if (total == 0) return 0;
-        double r = std::max(0.0, total - s * *std::max_element(steps.begin(), steps.end()));
-        for (int i = 0; i < 100; ++i) {
-            double sum = 0, slope = 0;
-            for (std::size_t l = 0; l < norms.size(); ++l) {
-                const double d = r + steps[l] * s, share = norms[l] / d * (norms[l] / d);
-                sum += share;
-                slope += share / d;
-            }
-            if (!std::isfinite(sum)) return std::numeric_limits<double>::quiet_NaN();
-            // Newton on 1 / sqrt(sum) - 1, which is concave and rises: from below it never goes beyond the root.
-            const double move = (std::sqrt(sum) - 1) * sum / slope;
-            if (!(move > 1e-14 * r)) break;
-            r += move;
         }
         return r;
     }

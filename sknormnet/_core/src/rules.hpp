@@ -8,6 +8,11 @@
 
 namespace sknormnet {
 
+// That function for T of a penalty's or a loss's two.
+template <class T, class Holder> void* function_for(const Holder& holder) {
+    return sizeof(T) == sizeof(float) ? holder.float_function : holder.double_function;
+}
+
 enum RuleKind : int { SGD, ADAM };
 
 struct RuleParameters {
@@ -65,8 +70,7 @@ template <class T> class Rule {
 
     // For penalties of a matrix that are written in Python: all weights share one step of the prox.
     double update_matrix(T* theta, T* gradient, i64 offset, i64 rows, i64 columns, const MatrixPenalty& penalty) const {
-        const auto call = reinterpret_cast<MatrixFunction<T>>(sizeof(T) == sizeof(float) ? penalty.float_function
-                                                                                         : penalty.double_function);
+        const auto call = reinterpret_cast<MatrixFunction<T>>(function_for<T>(penalty));
         const auto ask = [&](int request, T* w, double step) {
             return call(penalty.context, request, w, gradient, rows, columns, step, penalty.strength);
         };
