@@ -115,18 +115,7 @@ def make_scored_validator(
 
     def validate(theta: np.ndarray) -> tuple[float, float]:
         estimator = fitted(*(list(map(np.copy, arrays)) for arrays in plan.split(theta)))
-        try:
-            score = scorer(estimator, X, target, **keywords)
-        except Exception as error:
-            error.add_note(
-                "Raised by validation_scoring, called with " + ", ".join(["estimator, X, y", *keywords]) + "."
-            )
-            raise
-        try:
-            score = float(score)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"validation_scoring must return a number, got {score!r}") from error
-        return score, mean_loss(theta)[1]
+        return float(scorer(estimator, X, target, **keywords)), mean_loss(theta)[1]
 
     return validate
 
