@@ -56,12 +56,13 @@ def split_rows(
         raise ValueError("early_stopping needs a validation_fraction above 0, or X_val and y_val")
     rows = np.arange(n, dtype=np.int64)
     split = partial(train_test_split, rows, test_size=fraction, random_state=rng)
+    stratified = True
     try:
         try:
             train, held_out = split(stratify=stratify)
         except ValueError:
             train, held_out = split()
-            warnings.warn(NOT_STRATIFIED, UserWarning, stacklevel=6)
+            stratified = False
     except ValueError as error:
         raise ValueError(
             f"{n} samples cannot be split for early_stopping ({error}); change validation_fraction (now {fraction}) or "
@@ -72,6 +73,8 @@ def split_rows(
             f"the validation set has {len(held_out)} sample; raise validation_fraction (now {fraction}) or use more "
             "data"
         )
+    if not stratified:
+        warnings.warn(NOT_STRATIFIED, UserWarning, stacklevel=6)
     return train, held_out
 
 
