@@ -35,10 +35,12 @@ from sknormnet.warm_start import (
     restore_rng,
     save_rng,
     starting_theta,
+    take_records,
 )
 
 NO_SCORE = (
-    "The validation score was NaN in every epoch, so that none of them is the best: the last parameters are kept."
+    "The validation score was NaN or minus infinity in every epoch, so that none of them is the best: the last "
+    "parameters are kept."
 )
 
 
@@ -219,7 +221,9 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         fitted_loss = self.loss if isinstance(self.loss, str) else clone(self.loss)
         plan = self._make_plan((X.shape[1], *hidden, n_raw))
         self._warn_if_partly_penalized(plan, activation)
-        state = getattr(self, "_training_state", None) or {} if going_on else {}
+        past = take_records(self)
+        past = past if going_on else {}
+        state = past.get("_training_state", {})
         moves_own = not state or (resuming and state["under_way"]["own_stream"])
         rng = check_random_state(self.random_state) if moves_own else restore_rng(state["rng"])
         theta = starting_theta(self, plan, activation, X.dtype, rng, going_on)
@@ -236,11 +240,13 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         objective.project(theta)
         self.__dict__.pop("input_indices_", None)  # of a compact model, which a fresh fit is not
 
-        def attributes(theta: np.ndarray) -> dict[str, Any]:
-            network = self._network_attributes(plan, activation, *plan.split(theta), fitted_loss, n_targets)
-            return {**network, **standing.attributes()}
+        def network(theta: np.ndarray) -> dict[str, Any]:
+            return self._network_attributes(plan, activation, *plan.split(theta), fitted_loss, n_targets)
 
-        tasks = EpochTasks(context, context.max_subtasks, hook_data, attributes) if has_callbacks else None
+        def under_way(theta: np.ndarray) -> dict[str, Any]:
+            return {**network(theta), **standing.attributes()}
+
+        tasks = EpochTasks(context, context.max_subtasks, hook_data, under_way) if has_callbacks else None
         monitor = Monitor(
             tol=self.tol,
             patience=self.n_iter_no_change,
@@ -248,20 +254,21 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             stops_on_validation=bool(self.early_stopping),
             tasks=tasks,
             verbose=bool(self.verbose),
+            first_epoch=len(past.get("loss_curve_", ())) if incremental else 0,
         )
 
         own = held_out if given[0] is not None else None
         data = cache(lambda: fingerprints(X, target.y, sample_weight, own))
-        earlier_history, earlier_t = (self.history_, self.t_) if going_on else ({}, 0)
+        earlier_history, earlier_t = past.get("history_", {}), past.get("t_", 0)
         optimizer = state.get("optimizer") if state.get("solver") == self.solver else None
         if resuming:
             check_resumable(state, objective, data())
             done = state["under_way"]["n_epochs"]
-            earlier_history, earlier_t, history = earlier_part(self.history_, self.t_, done, objective.n_samples)
+            earlier_history, earlier_t, history = earlier_part(earlier_history, earlier_t, done, objective.n_samples)
             monitor.resume(state["under_way"], history)
         elif optimizer and incremental:
             monitor.progress = state["progress"]
-        elif optimizer and self._goes_on_minimizing(objective, theta, held_out):
+        elif optimizer and held_out is None and _goes_on_minimizing(objective, theta, past):
             monitor.progress, monitor.best_theta = state["progress"], theta.copy()  # which is kept if all else diverges
         solver = self._make_solver(objective.n_samples, optimizer, incremental)
         standing = Standing(
@@ -287,20 +294,13 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
                 warnings.warn(NO_SCORE, UserWarning, stacklevel=5)
             elif monitor.best_theta is not None:
                 result.theta = monitor.best_theta
-        fitted = self._network_attributes(plan, activation, *plan.split(result.theta), fitted_loss, n_targets)
-        self.__dict__.update(fitted)
+        self.__dict__.update(network(result.theta))
         self._store(result, objective, monitor, standing)
-        self._training_state = standing.state() if self.warm_start or incremental else {}
-        if not self._training_state:
-            del self._training_state
+        if self.warm_start or incremental:
+            self._training_state = standing.state()
         if tasks is not None:
-            tasks.end_fit(theta, fitted)
+            tasks.end_fit(theta, lambda: network(result.theta.copy()))
         return result
-
-    def _goes_on_minimizing(self, objective: Objective, theta: np.ndarray, held_out: HeldOut | None) -> bool:
-        """Whether a fit goes on from one that was cut off, with the same objective: then patience goes on too."""
-        cut_off = held_out is None and self.validation_scores_ is None and self.stop_reason_ in ("max_iter", "callback")
-        return cut_off and _value(objective, theta) == self.objective_
 
     def _check_data(
         self,
@@ -442,6 +442,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         }
 
     def _store(self, result: FitResult, objective: Objective, monitor: Monitor, standing: Standing) -> None:
+        """Note what RECORDS names, but the state."""
         self.objective_ = _value(objective, result.theta)
         if not np.isfinite(self.objective_):
             raise ValueError(
@@ -472,6 +473,12 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _goes_on_minimizing(objective: Objective, theta: np.ndarray, past: dict[str, Any]) -> bool:
+    """Whether a fit goes on from one that was cut off, with the same objective: then patience goes on too."""
+    cut_off = past.get("stop_reason_") in ("max_iter", "callback") and past["validation_scores_"] is None
+    return cut_off and _value(objective, theta) == past["objective_"]
 
 
 def _value(objective: Objective, theta: np.ndarray) -> float:

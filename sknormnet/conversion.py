@@ -92,8 +92,10 @@ def to_sklearn(
     hidden = tuple(len(b) for b in intercepts[:-1])
     mlp = clone(Estimator(hidden_layer_sizes=hidden, activation=activation, **parameters))
     mlp.coefs_, mlp.intercepts_ = [np.array(W) for W in weights], [np.array(b) for b in intercepts]
-    for name in ("n_layers_", "n_outputs_", "out_activation_", "n_iter_", "t_", "loss_", "n_features_in_"):
+    for name in ("n_layers_", "n_outputs_", "out_activation_", "n_features_in_"):
         setattr(mlp, name, getattr(model, name))
+    for name, default in (("n_iter_", 0), ("t_", 0), ("loss_", np.inf)):
+        setattr(mlp, name, getattr(model, name, default))  # a callback's or a scorer's model lacks some
     if hasattr(model, "feature_names_in_"):
         mlp.feature_names_in_ = model.feature_names_in_.copy()
     if model.task == "classification":

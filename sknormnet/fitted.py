@@ -95,6 +95,9 @@ class FittedNetwork(_HiddenFeatures, auto_wrap_output_keys=()):  # type: ignore[
     input_indices_: np.ndarray
     task: ClassVar[str]
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coefs_")
+
     # ------------------------------------------------------------------------------------------ hidden features
 
     transform = available_if(_has_hidden_layers)(_HiddenFeatures.transform)

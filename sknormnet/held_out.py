@@ -4,6 +4,7 @@ import copy
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,11 @@ from sklearn.model_selection import train_test_split
 from sknormnet._core.network import Network, RowOrder
 from sknormnet.losses import Loss
 from sknormnet.plan import Plan
+
+NOT_STRATIFIED = (
+    "A class has one sample only, or there are more classes than rows on one side of the split: the validation set is "
+    "not stratified."
+)
 
 
 @dataclass
@@ -48,17 +54,27 @@ def split_rows(
     """Rows to train on and rows held out, stratified where the classes allow it."""
     if fraction == 0:
         raise ValueError("early_stopping needs a validation_fraction above 0, or X_val and y_val")
-    if stratify is not None and np.unique(stratify, return_counts=True)[1].min() < 2:
-        warnings.warn("A class has one sample only: the validation set is not stratified.", UserWarning, stacklevel=6)
-        stratify = None
     rows = np.arange(n, dtype=np.int64)
-    remedy = f"raise validation_fraction (now {fraction}) or use more data"
+    split = partial(train_test_split, rows, test_size=fraction, random_state=rng)
+    stratified = True
     try:
-        train, held_out = train_test_split(rows, test_size=fraction, random_state=rng, stratify=stratify)
+        try:
+            train, held_out = split(stratify=stratify)
+        except ValueError:
+            train, held_out = split()
+            stratified = False
     except ValueError as error:
-        raise ValueError(f"{n} samples cannot be split for early_stopping ({error}); {remedy}") from error
+        raise ValueError(
+            f"{n} samples cannot be split for early_stopping ({error}); change validation_fraction (now {fraction}) or "
+            "use more data"
+        ) from error
     if len(held_out) < 2:
-        raise ValueError(f"the validation set has {len(held_out)} sample; {remedy}")
+        raise ValueError(
+            f"the validation set has {len(held_out)} sample; raise validation_fraction (now {fraction}) or use more "
+            "data"
+        )
+    if not stratified:
+        warnings.warn(NOT_STRATIFIED, UserWarning, stacklevel=6)
     return train, held_out
 
 

@@ -44,7 +44,8 @@ def stationarity(estimator: BaseNormRegMLP, X: Any, y: Any, sample_weight: Any =
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     ValueError
-        If the penalty is "weight_decay", which is no part of the objective; or X, y or sample_weight are not valid.
+        If the penalty is "weight_decay", which is no part of the objective; if `compact` made the model; or X, y or
+        sample_weight are not valid.
     TypeError
         If the estimator is none of this package.
 
@@ -94,6 +95,10 @@ def stationarity(estimator: BaseNormRegMLP, X: Any, y: Any, sample_weight: Any =
             "pipeline, give the last step, and X as the steps before transform it"
         )
     loss = estimator._loss()
+    if hasattr(estimator, "input_indices_"):
+        raise ValueError(
+            "a model that compact() made has no objective of its own: give the model that it was made from"
+        )
     estimator._validate_params()
     weights, intercepts, layer_sizes = estimator._checked_layers()
     dtype = weights[0].dtype

@@ -61,8 +61,8 @@ class EpochTasks:
             self._open.call_on_fit_task_end(estimator=self._data["estimator"])
             self._open = None
 
-    def end_fit(self, theta: np.ndarray, fitted: dict[str, Any]) -> None:
-        """The fit ends, with theta after the last epoch and the attributes of the fitted estimator."""
+    def end_fit(self, theta: np.ndarray, fitted: Callable[[], dict[str, Any]]) -> None:
+        """The fit ends, with theta after the last epoch; fitted makes the attributes of the fitted estimator."""
         with self._reconstructing(self._context, theta):
             self._context.call_on_fit_task_end(**self._data, reconstruction_attributes=fitted)
 

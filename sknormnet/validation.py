@@ -178,8 +178,8 @@ def check_training_data(
         raise ValueError(f"X has {X.shape[1]} features; at most 2**31 - 1 are possible")
     if sample_weight is not None:
         sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        if not sample_weight.any():
-            raise ValueError("sample_weight is zero for every sample; give some samples a positive weight")
+        if not np.isfinite(sample_weight).all():  # a single number, which scikit-learn does not look at
+            raise ValueError(f"sample_weight must be finite, got {sample_weight[0]}")
         X, y, sample_weight = _of_positive_weight(X, y, sample_weight)
     factors = row_weights(y)
     if factors is not None:

@@ -19,6 +19,26 @@ from sknormnet.solvers.stochastic import same_rows
 BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 BLOCK_BYTES = 1 << 24  # data are read in blocks of about this size
 
+# What a fit notes about itself. While it trains there is none, so that models made for callbacks have no other fit's.
+RECORDS = (
+    "history_",
+    "objective_",
+    "n_iter_",
+    "stop_reason_",
+    "t_",
+    "loss_curve_",
+    "loss_",
+    "best_loss_",
+    "validation_scores_",
+    "best_validation_score_",
+    "_training_state",
+)
+
+
+def take_records(estimator: Any) -> dict[str, Any]:
+    """Those that an estimator has, of its last fit; it has none afterwards."""
+    return {name: vars(estimator).pop(name) for name in RECORDS if name in vars(estimator)}
+
 
 def save_rng(rng: np.random.RandomState) -> dict[str, Any]:
     """State of a random stream."""
@@ -148,13 +168,10 @@ class Standing:
         }
 
     def state(self) -> dict[str, Any]:
-        """What warm starts and partial_fit go on from; empty where the solver has none."""
-        optimizer = self.solver.state()
-        if not optimizer:
-            return {}
+        """What warm starts and partial_fit go on from."""
         return {
             "solver": self.solver_name,
-            "optimizer": optimizer,
+            "optimizer": self.solver.state(),
             "rng": save_rng(self.rng),
             "before_split": self.before_split,
             "progress": self.monitor.progress,
@@ -164,7 +181,7 @@ class Standing:
     def attributes(self) -> dict[str, Any]:
         """Of an estimator whose training could go on, or whose fit could be resumed."""
         state = self.state()
-        if state:
+        if state["optimizer"]:
             state["under_way"] = {**self.monitor.state(), "own_stream": self.own_stream, "data": self.data()}
         return {**self.records(self.monitor.n_epochs), "_training_state": state}
 
@@ -205,7 +222,8 @@ def check_training_state(state: dict[str, Any], n_parameters: int, dtype: np.dty
     optimizer, under_way = state["optimizer"], state.get("under_way")
     restore_rng(state["rng"])
     restore_rng(state["before_split"])
-    if any(type(optimizer[count]) is not int or optimizer[count] < 0 for count in ("steps_done", "n_epochs", "n_seen")):
+    counts = [optimizer[count] for count in ("steps_done", "n_epochs", "n_seen")] if optimizer else []
+    if any(type(count) is not int or count < 0 for count in counts):
         raise ValueError("the optimiser's counts must be integers >= 0")
     for name in ("first", "second"):
         _check_like_theta(optimizer.get(name), f"the optimiser's {name} moments", n_parameters, dtype)

@@ -38,6 +38,8 @@ class Monitor:
     tasks : object or None
         Has ``begin(theta)``, called before an epoch, and ``end(theta)``, after it, which says whether to stop.
     verbose : bool
+    first_epoch : int
+        Epochs that the table has already.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Monitor:
         stops_on_validation: bool = True,
         tasks: Any = None,
         verbose: bool = False,
+        first_epoch: int = 0,
     ):
         self.tol = tol
         self.patience = patience
@@ -57,13 +60,14 @@ class Monitor:
         self.tasks = tasks
         self.stop_requested = False
         self.verbose = verbose
+        self.first_epoch = first_epoch
         self.history: dict[str, list] = {key: [] for key in HISTORY_KEYS}
         self.best_objective = np.inf
         self.best_score = -np.inf
         self.best_theta: np.ndarray | None = None
         self.n_epochs = 0
         self._waited = 0
-        self._printed = False
+        self._has_header = first_epoch > 0
         self._clock = time.perf_counter()
 
     @property
@@ -118,7 +122,9 @@ class Monitor:
     def begin(self, theta: np.ndarray) -> None:
         """An epoch or iteration begins, from theta; told once or more often."""
         if self.tasks is not None:
+            start = time.perf_counter()
             self.tasks.begin(theta)
+            self._clock += time.perf_counter() - start  # seconds are the fit's, not those of callbacks
 
     def reset_patience(self) -> None:
         self._waited = 0
@@ -149,8 +155,7 @@ class Monitor:
         if best:
             self._keep(theta)
         self.n_epochs += 1
-        now = time.perf_counter()
-        seconds = now - self._clock
+        seconds = time.perf_counter() - self._clock
         values = (
             data_loss,
             penalty,
@@ -162,13 +167,13 @@ class Monitor:
             validation_loss,
             seconds,
         )
-        self._clock = now
         for key, value in zip(HISTORY_KEYS, values, strict=True):
             self.history[key].append(value)
         if self.verbose:
             self._print()
         if self.tasks is not None:
             self.stop_requested |= self.tasks.end(theta)
+        self._clock = time.perf_counter()
 
     def _keep(self, theta: np.ndarray) -> None:
         if self.best_theta is None:
@@ -179,8 +184,9 @@ class Monitor:
     def _print(self) -> None:
         """A line of the table, under the names of its columns first."""
         last = {key: values[-1] for key, values in self.history.items()}
-        if not self._printed:
-            self._printed = True
+        epoch = self.first_epoch + self.n_epochs
+        if not self._has_header:
+            self._has_header = True
             print(f"{'epoch':>6}" + "".join(f" {title:>12}" for title in COLUMNS))
         cells = [
             f"{last['data_loss']:.6g}",
@@ -191,4 +197,4 @@ class Monitor:
             "-" if last["learning_rate"] is None else f"{last['learning_rate']:.3g}",
             f"{last['seconds']:.3g}",
         ]
-        print(f"{self.n_epochs:>6}" + "".join(f" {cell:>12}" for cell in cells))
+        print(f"{epoch:>6}" + "".join(f" {cell:>12}" for cell in cells))

@@ -110,6 +110,8 @@ ONES = np.ones(N_SAMPLES)
 BAD_WEIGHTS = {
     "nan": (with_value(ONES, np.nan), "NaN"),
     "infinity": (with_value(ONES, np.inf), "infinity"),
+    "one nan for all": (np.nan, "must be finite, got nan"),
+    "one infinity for all": (np.inf, "must be finite, got inf"),
     "negative": (with_value(ONES, -1), "[Nn]egative"),
     "all zero": (0 * ONES, "zero|positive"),
     "length": (ONES[:-1], "shape|inconsistent"),

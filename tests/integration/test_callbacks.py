@@ -7,15 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from fits import assert_same_model, epochs, make_model
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sknormnet.base
+import sknormnet.solvers.monitor
 
 SOLVERS = ("sgd", "adam", "lbfgs", "fista")
 ignore_unfinished = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -140,10 +141,86 @@ def test_models_are_made_on_demand(make_problem, monkeypatch):
         sknormnet.base.BaseNormRegMLP, "_network_attributes", lambda *args: made.append(1) or original(*args)
     )
     make_model(problem).set_callbacks(Silent()).fit(problem.X, problem.y)
-    assert len(made) == 1  # the fitted attributes, which the end of the fit offers, too
+    assert len(made) == 1  # the fitted attributes
     made.clear()
     make_model(problem).set_callbacks(Recorder()).fit(problem.X, problem.y)
-    assert len(made) == 1 + 2 * 6
+    assert len(made) == 1 + 2 * 6 + 1  # beginnings and ends of the epochs, and the end of the fit
+
+
+@ignore_unfinished
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_models_of_a_refit_have_its_history_so_far_and_no_records_of_the_earlier_fit(warm_start, make_problem):
+    problem = make_problem("binary")
+    first, second = Recorder(), Recorder()
+    model = make_model(problem, warm_start=warm_start).set_callbacks(first).fit(problem.X, problem.y)
+    model.set_callbacks(second).fit(problem.X, problem.y)
+    earlier = 6 if warm_start else 0
+    for epoch, (one, two) in enumerate(zip(first.of("end"), second.of("end"), strict=True), 1):
+        assert not hasattr(two["model"], "objective_")
+        assert vars(one["model"]).keys() == vars(two["model"]).keys()
+        assert two["model"].history_["objective"] == model.history_["objective"][: earlier + epoch]
+    assert len(model.history_["objective"]) == earlier + 6
+
+
+class Vandal(Silent):
+    """Uses the models that it gets as any fitted model, and then destroys them."""
+
+    def __init__(self, X, y):
+        self.data = X, y
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        X, y = self.data
+        expected = fitted_estimator.predict(X)
+        assert_allclose(fitted_estimator.to_sklearn().predict(X), expected, rtol=1e-12)
+        assert_allclose(fitted_estimator.compact().predict(X), expected, rtol=1e-12)
+        given = fitted_estimator.coefs_ + fitted_estimator.intercepts_
+        assert not np.array_equal(fitted_estimator.set_callbacks().partial_fit(X, y).predict(X), expected)
+        for part in given:
+            part[:] = np.nan
+
+
+@ignore_unfinished
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_what_is_done_to_its_models_does_not_reach_the_fit(warm_start, make_problem):
+    problem = make_problem("regression")
+    model, alone = (make_model(problem, warm_start=warm_start) for _ in range(2))
+    for _ in range(2):
+        model.set_callbacks(Vandal(problem.X, problem.y)).fit(problem.X, problem.y)
+        assert_same_model(model, alone.fit(problem.X, problem.y))
+    assert model.history_["objective"] == alone.history_["objective"]
+
+
+def test_in_the_middle_of_a_first_fit_the_estimator_is_not_fitted(make_problem):
+    problem = make_problem("regression")
+
+    class Eager(Silent):
+        def on_fit_task_end(self, estimator, context):
+            estimator.predict(problem.X)
+
+    with pytest.raises(NotFittedError):
+        make_model(problem).set_callbacks(Eager()).fit(problem.X, problem.y)
+
+
+@ignore_unfinished
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_seconds_are_without_those_of_callbacks(solver, make_problem, monkeypatch):
+    """By a clock that moves while callbacks run only."""
+
+    class Slow(Silent):
+        now = 0.0
+
+        def on_fit_task_begin(self, estimator, context):
+            self.now += 1.0
+
+        def on_fit_task_end(self, estimator, context):
+            self.now += 10.0
+
+    slow = Slow()
+    monkeypatch.setattr(sknormnet.solvers.monitor.time, "perf_counter", lambda: slow.now)
+    problem = make_problem("regression")
+    model = make_model(problem, solver=solver).set_callbacks(slow).fit(problem.X, problem.y)
+    assert slow.now >= 6 * 11
+    assert model.history_["seconds"] == [0.0] * 6
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
@@ -243,6 +320,24 @@ def test_scoring_monitor_in_a_pipeline(make_problem):
     assert logged(monitor) == [model.score(pipe[0].transform(problem.X), problem.y) for model in alone]
 
 
+@pytest.mark.parametrize("inside", ["pipeline", "search"])
+def test_a_users_callback_stops_fits_inside(inside, make_problem):
+    """Told of the data that its step got; the epochs of every fit are counted from 0."""
+    problem = make_problem("regression")
+    recorder = Recorder(stop=3)
+    pipe = make_pipeline(StandardScaler(), make_model(problem).set_callbacks(recorder))
+    grid = {"normregmlpregressor__alpha": [1e-4, 1e-2]}
+    model = pipe if inside == "pipeline" else GridSearchCV(pipe, grid, cv=2, error_score="raise")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        model.fit(problem.X, problem.y)
+    best = model[-1] if inside == "pipeline" else model.best_estimator_[-1]
+    assert (best.stop_reason_, best.n_iter_) == ("callback", 3)
+    ends = recorder.of("end")
+    assert [event["id"] for event in ends] == [0, 1, 2] * (1 if inside == "pipeline" else 2 * 2 + 1)
+    assert_allclose(ends[-1]["X"], StandardScaler().fit_transform(problem.X))
+
+
 @ignore_unfinished
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_scoring_monitor_in_a_search(n_jobs, make_problem):
@@ -258,10 +353,13 @@ def test_scoring_monitor_in_a_search(n_jobs, make_problem):
 
 
 @ignore_unfinished
-@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("inside", [None, "pipeline", "search"])
 def test_progress_bar(inside, make_problem, capsys):
     problem = make_problem("regression")
     model = make_model(problem)
-    model = GridSearchCV(model, {"alpha": [1e-4, 1e-2]}, cv=2) if inside else model
+    if inside == "pipeline":
+        model = make_pipeline(StandardScaler(), model)
+    elif inside == "search":
+        model = GridSearchCV(model, {"alpha": [1e-4, 1e-2]}, cv=2)
     model.set_callbacks(ProgressBar()).fit(problem.X, problem.y)
     assert "NormRegMLPRegressor" in capsys.readouterr().out

@@ -13,6 +13,7 @@ from sklearn.base import clone
 
 from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor, fitted
 from sknormnet.activations import ACTIVATIONS
+from sknormnet.inspection import stationarity
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -170,6 +171,11 @@ def test_training_does_not_go_on(dead):
         with pytest.raises(ValueError, match="compact"):
             train(X, Y)
     assert_array_equal(small.predict(X), expected)
+
+
+def test_it_has_no_certificate():
+    with pytest.raises(ValueError, match="give the model that it was made from"):
+        stationarity(with_dead_parts().compact(), X, Y)
 
 
 def test_a_fit_from_the_start_is_like_any_other():

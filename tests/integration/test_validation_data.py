@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from fits import assert_same_model, epochs, halves, make_model
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from sknormnet.losses import Quantile
@@ -60,13 +61,13 @@ def test_best_epoch_is_kept_never_the_start(solver, early_stopping, make_problem
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("loss", ["absolute_error", "squared_error"])
-def test_scores_that_are_all_nan_choose_the_last_epoch_and_warn(solver, loss, make_problem):
+@pytest.mark.parametrize("loss, score", [("absolute_error", np.nan), ("squared_error", np.nan), ("huber", -np.inf)])
+def test_scores_that_are_all_nan_choose_the_last_epoch_and_warn(solver, loss, score, make_problem):
     """The full-batch solvers remember their start for a kinked loss: it must not come back."""
     problem = make_problem("regression")
     common = dict(solver=solver, loss=loss, alpha=0.0, learning_rate_init=1e-3, max_iter=3)
-    model = make_model(problem, validation_scoring=lambda estimator, X, y: np.nan, **common)
-    with pytest.warns(UserWarning, match="validation score was NaN in every epoch") as caught:
+    model = make_model(problem, validation_scoring=lambda estimator, X, y: score, **common)
+    with pytest.warns(UserWarning, match="validation score was NaN or minus infinity in every epoch") as caught:
         model.fit(problem.X, problem.y, X_val=problem.X, y_val=-problem.y)
     assert {w.filename for w in caught if "NaN" in str(w.message)} == {__file__}
     assert np.isnan(model.best_validation_score_)
@@ -142,13 +143,43 @@ def test_sample_weights_weigh_the_rows_held_out(task, make_problem):
     assert loss == pytest.approx(mean_loss(problem, model, X, y, weight), rel=ROUNDING)
 
 
-def test_class_too_rare_to_split_warns_at_the_users_line(make_problem):
-    problem = make_problem("multiclass")
+RARE = {
+    "one row of two classes": np.arange(60) == 7,
+    "one row of three classes": np.where(np.arange(60) == 7, 2, np.arange(60) % 2),
+    "more classes than rows held out": np.arange(60) % 10,
+}
+
+
+@pytest.mark.parametrize("case", RARE)
+def test_classes_too_rare_to_split_warn_at_the_users_line(case, make_problem):
+    """The rows are those of scikit-learn's split that is not stratified."""
+    problem, y = make_problem("multiclass"), RARE[case]
+    seen = []
+
+    def note(estimator, X, y):
+        seen.append(X)
+        return 0.0
+
+    model = make_model(problem, hidden_layer_sizes=(), early_stopping=True, validation_scoring=note, max_iter=1)
+    with pytest.warns(UserWarning, match="the validation set is not stratified") as caught:
+        model.fit(problem.X, y)
+    assert [w.filename for w in caught if "stratified" in str(w.message)] == [__file__]
+    rng = np.random.RandomState(0)
+    rng.uniform(size=model.coefs_[0].size + model.intercepts_[0].size)  # initial weights
+    _, rows = train_test_split(np.arange(60), test_size=0.1, random_state=rng)
+    assert np.array_equal(seen[0], problem.X[rows])
+
+
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
+def test_targets_without_classes_are_split_without_a_word(task, make_problem):
+    problem = make_problem(task)
     y = problem.y.copy()
-    y[0] = 3
-    with pytest.warns(UserWarning, match="one sample only: the validation set is not stratified") as caught:
-        make_model(problem, early_stopping=True).fit(problem.X, y)
-    assert caught[0].filename == __file__
+    y[1:] = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = make_model(problem, early_stopping=True).fit(problem.X, y)
+    assert len(model.validation_scores_) == 6
 
 
 def test_rows_of_weight_zero_are_dropped(make_problem):
@@ -249,6 +280,40 @@ def test_partial_fit_with_early_stopping_needs_validation_data(make_problem):
     problem = make_problem("regression")
     with pytest.raises(ValueError, match="give X_val and y_val"):
         make_model(problem, early_stopping=True).partial_fit(problem.X, problem.y)
+
+
+@pytest.mark.parametrize("tol, n_iter", [(0.0, 12), (1e-9, 3)])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_an_improvement_by_tol_counts(solver, tol, n_iter, make_problem):
+    """As in scikit-learn: with tol=0 a score that stays the same does not use up patience."""
+    problem = make_problem("regression")
+    model = make_model(
+        problem,
+        solver=solver,
+        early_stopping=True,
+        validation_scoring=lambda estimator, X, y: 0.5,
+        n_iter_no_change=2,
+        tol=tol,
+        max_iter=12,
+    ).fit(problem.X, problem.y)
+    assert model.n_iter_ == n_iter
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_warm_start_holds_out_the_same_rows(solver, make_problem):
+    """Others would have been trained on before."""
+    problem = make_problem("multiclass")
+    seen = []
+
+    def note(estimator, X, y):
+        seen.append(X)
+        return 0.0
+
+    model = make_model(problem, solver=solver, early_stopping=True, warm_start=True, validation_scoring=note)
+    for _ in range(3):
+        model.fit(problem.X, problem.y)
+    assert len(seen) == 18
+    assert all(np.array_equal(X, seen[0]) for X in seen)
 
 
 def test_warm_start_chooses_among_its_own_epochs(make_problem):

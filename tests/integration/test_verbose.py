@@ -39,6 +39,25 @@ def test_table_is_the_history_under_one_header(solver, loss, early_stopping, mak
         ]
 
 
+def test_calls_of_partial_fit_continue_the_table(make_problem, capsys):
+    problem = make_problem("regression")
+    model = make_model(problem, verbose=True)
+    for _ in range(3):
+        model.partial_fit(problem.X, problem.y)
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split() == HEADER.split()
+    assert [line.split()[0] for line in lines] == ["1", "2", "3"]
+
+
+def test_every_warm_start_has_a_table(make_problem, capsys):
+    problem = make_problem("regression")
+    model = make_model(problem, verbose=True, warm_start=True, max_iter=2)
+    for _ in range(2):
+        model.fit(problem.X, problem.y)
+        _, *lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in lines] == ["1", "2"]
+
+
 def test_a_wide_score_does_not_shift_the_table(make_problem, capsys):
     problem = make_problem("regression")
     scores = iter([-1e9, -1.5, float("nan"), 0.25, 1e-9, 123456789.0])

@@ -1,4 +1,4 @@
-"""The user guide: its examples run, and its tables of losses and penalties are the registries'."""
+"""The user guide: its examples run, its tables of losses and penalties are the registries', its measurements hold."""
 
 import doctest
 import importlib
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sklearn
 
 from sknormnet import NormRegMLPRegressor
 from sknormnet.losses import LOSSES
@@ -61,6 +62,16 @@ def test_table_says_which_solvers_take_a_penalty(script, penalty):
         else:
             with pytest.raises(ValueError, match=f"solver='{solver}'"):
                 model.fit(np.eye(3), np.ones((3, 2)))
+
+
+def test_differences_from_scikit_learn_are_measured(script):
+    """This package's outcomes always, scikit-learn's in the version that the page names."""
+    module = script("sklearn_differences")
+    _, inside, _ = module.parts(module.PAGE.read_text(encoding="utf-8"))
+    said, measured = ([row.split(" | ") for row in table.strip().splitlines()] for table in (inside, module.table()))
+    if not said[0][2].endswith(" " + ".".join(sklearn.__version__.split(".")[:2])):
+        said, measured = ([row[:2] + row[3:] for row in table] for table in (said, measured))
+    assert said == measured, "run `python docs/sklearn_differences.py --write`"
 
 
 def test_links_between_pages_lead_somewhere():
