@@ -34,8 +34,8 @@ class Stochastic(Solver):
     max_iter : int
         Most epochs.
     batch_size : int
-    shuffle : bool
-        Whether each epoch visits the rows in a new random order.
+    shuffle : bool or "block"
+        Whether each epoch visits the rows in a new random order; "block": block by block.
     state : dict or None
         Of an earlier run, to go on from.
     keep_state : bool
@@ -52,7 +52,7 @@ class Stochastic(Solver):
         *,
         max_iter: int,
         batch_size: int,
-        shuffle: bool,
+        shuffle: bool | str,
         state: dict[str, Any] | None = None,
         keep_state: bool = False,
         first_epoch: int = 0,
@@ -114,7 +114,7 @@ class Stochastic(Solver):
             "first": rule.first,
             "second": rule.second,
             "steps_done": rule.steps_done,
-            "order": None if subset else order.to_array(),
+            "order": None if subset or self.shuffle == "block" else order.to_array(),
             "schedule": self.schedule.state(),
             "n_epochs": self.state.get("n_epochs", 0) + epoch,
             "n_seen": n_seen,
@@ -142,6 +142,8 @@ class Stochastic(Solver):
         return rule
 
     def _first_order(self, objective: Objective) -> RowOrder:
+        if self.shuffle == "block":
+            return objective.row_order(in_blocks=True)
         earlier = self.state.get("order")
         if earlier is not None and objective.rows is None and len(earlier) == objective.n_samples:
             return objective.row_order(earlier)
