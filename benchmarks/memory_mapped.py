@@ -157,7 +157,9 @@ def report_epochs(records):
     rows = []
     for record in records:
         seconds = median(turn["epoch"] for turn in record["seconds"])
-        plain = median(turn["epoch"] for turn in next(r for r in records if r["forgets"] == record["forgets"])["seconds"])
+        plain = median(
+            turn["epoch"] for turn in next(r for r in records if r["forgets"] == record["forgets"])["seconds"]
+        )
         rows.append(
             {
                 "memory": "a quarter" if record["forgets"] else "all",
