@@ -13,7 +13,7 @@ ONE_THREAD = {
     "MKL_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
-REPEATS = {"search": 3, "memory_mapped": 1}
+REPEATS = {"search": 3, "memory_mapped": 1, "text": 3}
 FIXED = ("memory", "selection", "widths")  # commands without options
 DTYPES = ("float32", "float64")
 ACTIVATIONS = ("relu", "tanh")
@@ -30,17 +30,16 @@ def parse():
         command.add_argument("--repeats", type=int, default=REPEATS.get(name, 5))
         if name == "memory_mapped":
             command.add_argument("--gigabytes", type=float, default=4.0, help="size of the table, on disk")
-        if name in ("memory_mapped", "text"):
             continue
         command.add_argument(
             "--dtype",
             nargs="+",
             choices=DTYPES,
-            default=["float32"] if name == "search" else DTYPES,
+            default=["float32"] if name in ("search", "text") else DTYPES,
         )
-        if name in ("steps", "penalties"):
+        if name in ("steps", "penalties", "text"):
             command.add_argument("--clock", choices=("wall", "cpu"), default="wall")
-        if name == "penalties":
+        if name in ("penalties", "text"):
             continue
         command.add_argument(
             "--activation",
@@ -84,7 +83,7 @@ def measure(options):
     if options.command == "text":
         import text
 
-        return text.run(options.repeats)
+        return text.run(options.dtype, options.repeats, options.clock)
     arguments = options.dtype, options.activation, options.repeats
     if options.command == "predict":
         import predict
