@@ -55,9 +55,11 @@ def extra(call):
             peak = max(peak, anonymous())
     thread = threading.Thread(target=watch)
     thread.start()
-    exec(call, globals())
-    finished.set()
-    thread.join()
+    try:
+        exec(call, globals())
+    finally:
+        finished.set()
+        thread.join()
     return max(peak, anonymous()) - before
 
 model = make().fit(X[:1000], y[:1000])
