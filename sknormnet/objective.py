@@ -18,10 +18,11 @@ BLOCK_VALUES = 1 << 23
 
 
 def block_rows(X: Any) -> int:
-    """Rows of a block: as many as have BLOCK_VALUES numbers, entries of a sparse table, on average. At least 1."""
-    table = X.table if isinstance(X, SelectedRows) else X
-    n_values = int(table.indptr[-1]) if sp.issparse(table) else table.size
-    return max(1, BLOCK_VALUES * table.shape[0] // max(1, n_values))
+    """Rows of a block: as many as have BLOCK_VALUES numbers, of a sparse table on average. At least 1."""
+    n_rows, n_features = X.shape
+    table, rows = (X.table, X.rows) if isinstance(X, SelectedRows) else (X, slice(None))
+    n_values = int(np.diff(table.indptr)[rows].sum()) if sp.issparse(table) else n_rows * n_features
+    return max(1, BLOCK_VALUES * n_rows // max(1, n_values))
 
 
 @dataclass(frozen=True)

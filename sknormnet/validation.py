@@ -170,7 +170,7 @@ def check_training_data(
             dtype=_kept_dtype(X) if dtype is None else np.dtype(dtype),
             reset=reset,
         )
-    X = as_core_input(X)
+    X = as_core_input(X)  # before anything follows its indices: a malformed CSR matrix would crash there
     if sp.issparse(X):
         X = _without_repeated_entries(X)
     if sp.issparse(y):

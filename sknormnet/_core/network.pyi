@@ -37,6 +37,7 @@ class RowOrder:
 
 class SelectedRows:
     table: Any
+    rows: np.ndarray
     shape: tuple[int, int]
     dtype: np.dtype
     def __init__(self, table: Any, rows: np.ndarray) -> None: ...

@@ -274,10 +274,16 @@ cdef class SelectedRows:
     def dtype(self):
         return self.table.dtype
 
+    @property
+    def rows(self):
+        """Their numbers in the table, read-only."""
+        rows = np.asarray(self.order.rows)
+        rows.flags.writeable = False
+        return rows
+
     def copy(self, rows=None):
         """The rows, or some of them, in new memory."""
-        selected = np.asarray(self.order.rows)
-        return self.table[selected if rows is None else selected[rows]]
+        return self.table[self.rows if rows is None else self.rows[rows]]
 
 
 cdef class Network:

@@ -77,6 +77,19 @@ def test_going_on_is_exact(container, dtype, solver, make_problem):
     assert_same_model(partial, whole)
 
 
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_rows_of_weight_zero_are_in_no_block(container, make_problem):
+    """Nor do their entries, more than those of others, count for the size of the blocks of a sparse table."""
+    problem = make_problem("regression")
+    weight = np.arange(60) % 4 // 2
+    kept = weight > 0
+    X = problem.X * np.where(kept, [[1], [1], [0], [0], [0]], 1).T
+    model, expected = (make_model(problem, shuffle="block") for _ in "ab")
+    model.fit(CONTAINERS[container](X), problem.y, sample_weight=weight)
+    expected.fit(CONTAINERS[container](X[kept]), problem.y[kept])
+    assert_same_model(model, expected)
+
+
 def test_one_block_is_a_plain_shuffle_in_the_first_epoch(monkeypatch, make_problem):
     problem = make_problem("multiclass")
     monkeypatch.setattr(objective, "BLOCK_VALUES", 5 * 60)

@@ -52,6 +52,7 @@ def test_rows_of_a_block():
     assert block_rows(np.broadcast_to(np.float32(0), (3, 2**24))) == 1
     table = scipy.sparse.csr_array((np.ones(108), (np.arange(108) % 100, np.arange(108))), shape=(100, 50_000))
     assert block_rows(table) == 2**23 * 100 // 108
+    assert block_rows(SelectedRows(table, np.array([0, 50]))) == 2**23 * 2 // 3
     assert block_rows(scipy.sparse.csr_array((4, 3))) >= 4
 
 
