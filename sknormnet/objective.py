@@ -12,8 +12,8 @@ from sknormnet._core.network import Network, RowOrder, SelectedRows, UpdateRule
 from sknormnet.losses import Loss
 from sknormnet.plan import PenaltyTerm, Plan
 
-# Numbers in a block of shuffle="block": 32 MB of float32 is far more than a disk needs to read at its full speed, holds
-# thousands of rows of a usual table to mix, and stays in memory while they are visited in random order.
+# Numbers in a block of shuffle="block": 32 MB of float32 is more than a disk needs to read at its full speed, holds
+# thousands of rows of a usual table to mix, and stays in memory while they are visited; see docs/decisions/0006.
 BLOCK_VALUES = 1 << 23
 
 
