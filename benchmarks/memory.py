@@ -26,7 +26,7 @@ def in_new_process(function, *arguments):
 
 
 def resident():
-    return _status("VmRSS")
+    return status("VmRSS")
 
 
 def extra_peak(function):
@@ -35,10 +35,11 @@ def extra_peak(function):
     before = resident()
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from here
     function()
-    return _status("VmHWM") - before
+    return status("VmHWM") - before
 
 
-def _status(key):
+def status(key):
+    """Bytes, by a key of this process's status."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(key + ":"):
             return int(line.split()[1]) * 1024

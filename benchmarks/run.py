@@ -13,6 +13,7 @@ ONE_THREAD = {
     "MKL_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
+REPEATS = {"search": 3, "memory_mapped": 1, "text": 3}
 FIXED = ("memory", "selection", "widths")  # commands without options
 DTYPES = ("float32", "float64")
 ACTIVATIONS = ("relu", "tanh")
@@ -21,21 +22,24 @@ ACTIVATIONS = ("relu", "tanh")
 def parse():
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("steps", "penalties", "search", "predict", *FIXED):
+    for name in ("steps", "penalties", "search", "predict", "memory_mapped", "text", *FIXED):
         command = commands.add_parser(name)
         command.add_argument("--json", metavar="FILE")
         if name in FIXED:
             continue
-        command.add_argument("--repeats", type=int, default=3 if name == "search" else 5)
+        command.add_argument("--repeats", type=int, default=REPEATS.get(name, 5))
+        if name == "memory_mapped":
+            command.add_argument("--gigabytes", type=float, default=4.0, help="size of the table, on disk")
+            continue
         command.add_argument(
             "--dtype",
             nargs="+",
             choices=DTYPES,
-            default=["float32"] if name == "search" else DTYPES,
+            default=["float32"] if name in ("search", "text") else DTYPES,
         )
-        if name in ("steps", "penalties"):
+        if name in ("steps", "penalties", "text"):
             command.add_argument("--clock", choices=("wall", "cpu"), default="wall")
-        if name == "penalties":
+        if name in ("penalties", "text"):
             continue
         command.add_argument(
             "--activation",
@@ -72,6 +76,14 @@ def measure(options):
         import penalties
 
         return penalties.run(options.dtype, options.repeats, options.clock)
+    if options.command == "memory_mapped":
+        import memory_mapped
+
+        return memory_mapped.run(options.gigabytes, options.repeats)
+    if options.command == "text":
+        import text
+
+        return text.run(options.dtype, options.repeats, options.clock)
     arguments = options.dtype, options.activation, options.repeats
     if options.command == "predict":
         import predict

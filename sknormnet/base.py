@@ -234,7 +234,9 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             held_out = self._check_validation_data(given, loss, X.dtype)
         elif self.early_stopping:
             split_rng = restore_rng(state["before_split"]) if state else rng
-            train, rows = split_rows(X.shape[0], target.stratify, self.validation_fraction, split_rng)
+            train, rows = split_rows(
+                X.shape[0], target.stratify, self.validation_fraction, split_rng, in_order=self.shuffle == "block"
+            )
             held_out = HeldOut(X, target.y, target.given, weight, rows)
         objective = Objective(plan, activation, loss, X, target.y, weight, train)
         objective.project(theta)
@@ -409,7 +411,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             schedule,
             max_iter=1 if incremental else self.max_iter,
             batch_size=self._batch_rows(n_samples),
-            shuffle=bool(self.shuffle),
+            shuffle="block" if self.shuffle == "block" else bool(self.shuffle),
             state=state,
             first_epoch=(state or {}).get("n_epochs", 0) if incremental else 0,
         )

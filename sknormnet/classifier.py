@@ -97,8 +97,10 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
     max_iter : int, default=200
         Most epochs (adam, sgd) or iterations (lbfgs, fista).
 
-    shuffle : bool, default=True
-        Whether adam and sgd visit the rows in a new random order in each epoch.
+    shuffle : bool or "block", default=True
+        Whether adam and sgd visit the rows in a new random order in each epoch. "block": blocks of neighbouring rows in
+        random order, the rows of each block shuffled, which reads a table that is larger than memory in long runs. A
+        block has max(1, 2**23 // n_features) rows; where X is sparse, 2**23 * n_samples // (number of entries).
 
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights, the shuffling and the validation split; drawn in scikit-learn's order.

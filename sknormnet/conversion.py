@@ -15,7 +15,7 @@ SKLEARN_ACTIVATIONS = ("identity", "relu", "tanh", "logistic")
 SKLEARN_LOSSES = {"identity": "squared_error", "exp": "poisson"}  # of MLPRegressor, by the output's activation
 # Named alike but not meant alike, or given by the fitted network.
 NOT_SHARED = {"alpha", "loss", "hidden_layer_sizes", "activation"}
-NOT_IN_SKLEARN = {"solver": "fista", "learning_rate": "cosine"}
+NOT_IN_SKLEARN = {"solver": "fista", "learning_rate": "cosine", "shuffle": "block"}
 
 
 def compact_layers(

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 
-from sknormnet._core.network import Network, RowOrder
+from sknormnet._core.network import Network, RowOrder, SelectedRows
 from sknormnet.losses import Loss
 from sknormnet.plan import Plan
 
@@ -45,13 +45,16 @@ class HeldOut:
     rows: np.ndarray | None = None
 
     def selected(self, array: Any) -> Any:
+        """The rows that count of one of these arrays, in new memory where they are not all."""
+        if isinstance(array, SelectedRows):
+            return array.copy(self.rows)
         return array if array is None or self.rows is None else array[self.rows]
 
 
 def split_rows(
-    n: int, stratify: np.ndarray | None, fraction: float, rng: np.random.RandomState
+    n: int, stratify: np.ndarray | None, fraction: float, rng: np.random.RandomState, *, in_order: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train on and rows held out, stratified where the classes allow it."""
+    """Rows to train on and rows held out, stratified where the classes allow it; in_order: both ascending."""
     if fraction == 0:
         raise ValueError("early_stopping needs a validation_fraction above 0, or X_val and y_val")
     rows = np.arange(n, dtype=np.int64)
@@ -75,7 +78,7 @@ def split_rows(
         )
     if not stratified:
         warnings.warn(NOT_STRATIFIED, UserWarning, stacklevel=6)
-    return train, held_out
+    return (np.sort(train), np.sort(held_out)) if in_order else (train, held_out)
 
 
 def make_validator(

@@ -6,10 +6,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
-from sknormnet._core.network import Network, RowOrder, UpdateRule
+from sknormnet._core.network import Network, RowOrder, SelectedRows, UpdateRule
 from sknormnet.losses import Loss
 from sknormnet.plan import PenaltyTerm, Plan
+
+# Numbers in a block of shuffle="block": 32 MB of float32 is more than a disk needs to read at its full speed, holds
+# thousands of rows of a usual table to mix, and stays in memory while they are visited; see docs/decisions/0006.
+BLOCK_VALUES = 1 << 23
+
+
+def block_rows(X: Any) -> int:
+    """Rows of a block: as many as have BLOCK_VALUES numbers, of a sparse table on average. At least 1."""
+    n_rows, n_features = X.shape
+    table, rows = (X.table, X.rows) if isinstance(X, SelectedRows) else (X, slice(None))
+    n_values = int(np.diff(table.indptr)[rows].sum()) if sp.issparse(table) else n_rows * n_features
+    return max(1, BLOCK_VALUES * n_rows // max(1, n_values))
 
 
 @dataclass(frozen=True)
@@ -80,7 +93,7 @@ class Objective:
     activation : str or sequence of str
         One name for all hidden layers, or one for each.
     loss : Loss
-    X : ndarray or CSR of shape (n, n_features)
+    X : ndarray, CSR or SelectedRows of shape (n, n_features)
         float32 or float64, the dtype of all arithmetic; rows contiguous.
     y : ndarray of shape (n, n_targets)
     sample_weight : ndarray of shape (n,) or None
@@ -104,6 +117,7 @@ class Objective:
         self.rows = rows
         self.n_samples = X.shape[0] if rows is None else len(rows)
         self._table_rows = X.shape[0]
+        self._block_rows = block_rows(X)
         self.kinked = loss.kinked
         self._loss_kernel = loss.kernel()
         self._network = Network(plan.layer_sizes, activation, X.dtype)
@@ -234,11 +248,11 @@ class Objective:
             non_negative[part.where] = part.kernel.non_negative
         return l1, l2, non_negative
 
-    def row_order(self, rows: np.ndarray | None = None) -> RowOrder:
-        """The rows that count, or those named, as an order for `run_epoch`."""
+    def row_order(self, rows: np.ndarray | None = None, *, in_blocks: bool = False) -> RowOrder:
+        """The rows that count, or those named, as an order for `run_epoch`; in_blocks says how it shuffles."""
         if rows is None:
             rows = np.arange(self._table_rows) if self.rows is None else self.rows
-        return RowOrder(rows, self._table_rows)
+        return RowOrder(rows, self._table_rows, self._block_rows if in_blocks else None)
 
     def run_epoch(
         self,

@@ -16,6 +16,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
+from sknormnet._core.network import SelectedRows
 from sknormnet.activations import ACTIVATIONS
 from sknormnet.losses import LOSSES, Link, Loss, loss_names
 from sknormnet.penalties import PENALTIES, Penalty
@@ -47,7 +48,7 @@ def parameter_constraints(task: str) -> dict[str, list]:
         "learning_rate_init": [positive],
         "power_t": [non_negative],
         "max_iter": [count],
-        "shuffle": ["boolean"],
+        "shuffle": ["boolean", StrOptions({"block"})],
         "random_state": ["random_state"],
         "tol": [non_negative],
         "verbose": ["verbose"],
@@ -154,7 +155,7 @@ def check_training_data(
     reset: bool,
     row_weights: Callable[[np.ndarray], np.ndarray | None],
 ) -> tuple[Any, np.ndarray, np.ndarray | None]:
-    """X with contiguous rows or CSR, y, and raw sample weights, without the rows of weight zero.
+    """X as the core trains on it, y, and raw sample weights, without the rows of weight zero.
 
     row_weights(y) gives factors of the sample weights, or None.
     """
@@ -166,21 +167,24 @@ def check_training_data(
             accept_sparse="csr",
             multi_output=True,
             y_numeric=numeric_target,
-            dtype=(np.float64, np.float32) if dtype is None else np.dtype(dtype),
+            dtype=_kept_dtype(X) if dtype is None else np.dtype(dtype),
             reset=reset,
         )
-    X = as_core_input(X)  # before rows are selected: a malformed CSR matrix would crash there
+    X = as_core_input(X)  # before anything follows its indices: a malformed CSR matrix would crash there
+    if sp.issparse(X):
+        X = _without_repeated_entries(X)
     if sp.issparse(y):
         y = y.toarray()
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
     if X.shape[1] >= 2**31:
         raise ValueError(f"X has {X.shape[1]} features; at most 2**31 - 1 are possible")
+    rows = np.arange(X.shape[0])
     if sample_weight is not None:
         sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not np.isfinite(sample_weight).all():  # a single number, which scikit-learn does not look at
             raise ValueError(f"sample_weight must be finite, got {sample_weight[0]}")
-        X, y, sample_weight = _of_positive_weight(X, y, sample_weight)
+        rows, y, sample_weight = _of_positive_weight(rows, y, sample_weight)
     factors = row_weights(y)
     if factors is not None:
         with np.errstate(over="ignore"):
@@ -189,13 +193,23 @@ def check_training_data(
             raise ValueError("sample_weight times class_weight is infinite; scale them down")
         if not sample_weight.any():
             raise ValueError("class_weight leaves no row with a positive weight")
-        X, y, sample_weight = _of_positive_weight(X, y, sample_weight)
-    return as_core_input(X), y, sample_weight
+        rows, y, sample_weight = _of_positive_weight(rows, y, sample_weight)
+    return X if len(rows) == X.shape[0] else SelectedRows(X, rows), y, sample_weight
 
 
-def _of_positive_weight(X: Any, y: np.ndarray, sample_weight: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray]:
-    kept = sample_weight > 0
-    return (X, y, sample_weight) if kept.all() else (X[kept], y[kept], sample_weight[kept])
+def _of_positive_weight(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Arrays, the last of which are weights, without what belongs to weights of zero."""
+    kept = arrays[-1] > 0
+    return arrays if kept.all() else tuple(array[kept] for array in arrays)
+
+
+def _kept_dtype(X: Any) -> Any:
+    """What dtype=None stands for: float32 stays, in a frame and in the other byte order too; else float64."""
+    if hasattr(X, "dtypes"):  # a frame
+        names = {str(dtype).lower() for dtype in X.dtypes}
+        return np.float32 if names in ({"float32"}, {"float[pyarrow]"}) else (np.float64, np.float32)
+    is_single = getattr(getattr(X, "dtype", None), "type", None) is np.float32
+    return np.float32 if is_single else np.float64
 
 
 def as_core_input(X: Any) -> Any:
@@ -223,6 +237,19 @@ def _as_core_csr(X: Any) -> Any:
     core = type(X)(X.shape, dtype=X.dtype)
     core.data, core.indices, core.indptr = required
     return core
+
+
+def _without_repeated_entries(X: Any) -> Any:
+    """Core CSR with each entry once, as squared norms of rows ask for; a copy if X, which may not know, is not."""
+    unique = type(X)(X.shape, dtype=X.dtype)
+    unique.data, unique.indices, unique.indptr = X.data, X.indices, X.indptr
+    if unique.has_canonical_format:
+        return X
+    unique = unique.copy()
+    unique.sum_duplicates()
+    if not np.isfinite(unique.data).all():
+        raise ValueError(f"X has repeated entries whose sum is too large for {X.dtype}")
+    return unique
 
 
 def check_prediction_data(estimator: BaseEstimator, X: Any) -> Any:

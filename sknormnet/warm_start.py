@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from sknormnet._core.network import SelectedRows
 from sknormnet.held_out import HeldOut
 from sknormnet.initializers import glorot_uniform
 from sknormnet.objective import Objective
@@ -109,8 +110,11 @@ def fingerprints(X: Any, y: np.ndarray, sample_weight: np.ndarray | None, own: H
 
 
 def fingerprint(array: Any) -> list[Any]:
-    """Shape, dtype and checksum of a table, a vector or CSR."""
-    parts = (array.data, array.indices, array.indptr) if sp.issparse(array) else (array,)
+    """Shape, dtype and checksum of a table, a vector or CSR, or of rows of a table."""
+    table = array.table if isinstance(array, SelectedRows) else array
+    parts = (table.data, table.indices, table.indptr) if sp.issparse(table) else (table,)
+    if table is not array:
+        parts += (array.rows,)
     checksum = 0
     for part in parts:
         rows = max(1, BLOCK_BYTES // max(1, part[:1].nbytes))

@@ -361,3 +361,15 @@ def exact_terms(name, y, raw, **parameters):
         (_margin if name in margins else regression)(t, r, name, **parameters) for t, r in zip(y, raw, strict=True)
     ]
     return [term for value, _ in columns for term in value], [slope for _, slope in columns]
+
+
+def block_order(rows, size, rng):
+    """The documented order of shuffle="block": numpy's shuffle of the blocks, then of the rows of each."""
+    blocks = np.arange(-(-len(rows) // size))
+    rng.shuffle(blocks)
+    order = []
+    for block in blocks:
+        members = rows[block * size : (block + 1) * size].copy()
+        rng.shuffle(members)
+        order.append(members)
+    return np.concatenate(order)

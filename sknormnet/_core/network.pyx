@@ -30,6 +30,7 @@ cdef extern from *:
 
 cdef extern from "shuffle.hpp" namespace "sknormnet" nogil:
     void shuffle_rows(i64*, i64, void*, uint32_t (*)(void*) noexcept nogil)
+    void shuffle_in_blocks(i64*, const i64*, i64, i64*, i64, void*, uint32_t (*)(void*) noexcept nogil)
 
 
 cdef extern from "network.hpp" namespace "sknormnet" nogil:
@@ -50,6 +51,7 @@ cdef extern from "network.hpp" namespace "sknormnet" nogil:
         const void* indices
         const void* row_starts
         bool wide_indices
+        const i64* selected
 
     cdef cppclass Problem:
         FeatureView x
@@ -202,17 +204,27 @@ cdef class RowOrder:
     rows : ndarray of int64
     n_rows : int
         Rows of the table; all numbers lie in [0, n_rows).
+    block_rows : int or None
+        How many neighbours among `rows` `shuffle` keeps together; None is none.
     """
 
     cdef readonly i64 n_rows
     cdef i64[::1] rows
+    cdef i64[::1] in_order, blocks  # as given, and scratch; where rows are shuffled in blocks
+    cdef i64 block_rows
 
-    def __cinit__(self, rows, i64 n_rows):
+    def __cinit__(self, rows, i64 n_rows, block_rows=None):
         rows = np.array(rows, dtype=np.int64)
         if rows.ndim != 1 or rows.shape[0] == 0 or rows.min() < 0 or rows.max() >= n_rows:
             raise ValueError(f"rows must be a vector, not empty, with numbers in [0, {n_rows})")
         self.rows = rows
         self.n_rows = n_rows
+        self.block_rows = 0 if block_rows is None else block_rows
+        if block_rows is not None:
+            if block_rows < 1:
+                raise ValueError(f"block_rows must be at least 1, got {block_rows}")
+            self.in_order = rows.copy()
+            self.blocks = np.empty((len(rows) - 1) // block_rows + 1, dtype=np.int64)
 
     def __len__(self):
         return self.rows.shape[0]
@@ -222,11 +234,56 @@ cdef class RowOrder:
         return np.array(self.rows)
 
     def shuffle(self, rng):
-        """The permutation that ``rng.shuffle`` of a numpy RandomState gives, with the same draws, several times faster."""
+        """The permutation that ``rng.shuffle`` of a numpy RandomState gives, with the same draws, several times faster.
+
+        In blocks: the blocks' numbers 0, 1, ... are shuffled so, then the rows of each block in that order. What is
+        shuffled are the rows as they were given, whatever their order is now.
+        """
         bit_generator = rng._bit_generator
         cdef bitgen_t* bits = <bitgen_t*> PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+        cdef i64 n = self.rows.shape[0]
         with bit_generator.lock, nogil:
-            shuffle_rows(&self.rows[0], self.rows.shape[0], bits.state, bits.next_uint32)
+            if self.block_rows == 0:
+                shuffle_rows(&self.rows[0], n, bits.state, bits.next_uint32)
+            else:
+                shuffle_in_blocks(&self.rows[0], &self.in_order[0], n, &self.blocks[0], self.block_rows, bits.state,
+                                  bits.next_uint32)
+
+
+cdef class SelectedRows:
+    """Some rows of a table as a table of its own, without a copy of them.
+
+    Parameters
+    ----------
+    table : ndarray or CSR
+    rows : ndarray of int64
+    """
+
+    cdef readonly object table
+    cdef RowOrder order
+
+    def __cinit__(self, table, rows):
+        self.table = table
+        self.order = RowOrder(rows, table.shape[0])
+
+    @property
+    def shape(self):
+        return len(self.order), self.table.shape[1]
+
+    @property
+    def dtype(self):
+        return self.table.dtype
+
+    @property
+    def rows(self):
+        """Their numbers in the table, read-only."""
+        rows = np.asarray(self.order.rows)
+        rows.flags.writeable = False
+        return rows
+
+    def copy(self, rows=None):
+        """The rows, or some of them, in new memory."""
+        return self.table[self.rows if rows is None else self.rows[rows]]
 
 
 cdef class Network:
@@ -443,6 +500,10 @@ cdef class Network:
         return pointer
 
     cdef int _view(self, X, FeatureView* view) except -1:
+        if isinstance(X, SelectedRows):
+            self._view((<SelectedRows> X).table, view)
+            view.selected = &(<SelectedRows> X).order.rows[0]
+            return 0
         if X.ndim != 2 or X.shape[1] != self.layer_sizes[0] or X.dtype != self.dtype:
             raise ValueError(f"X must be {self.dtype} with {self.layer_sizes[0]} columns")
         itemsize = self.dtype.itemsize

@@ -34,8 +34,8 @@ class Stochastic(Solver):
     max_iter : int
         Most epochs.
     batch_size : int
-    shuffle : bool
-        Whether each epoch visits the rows in a new random order.
+    shuffle : bool or "block"
+        Whether each epoch visits the rows in a new random order; "block": block by block.
     state : dict or None
         Of an earlier run, to go on from.
     first_epoch : int
@@ -50,7 +50,7 @@ class Stochastic(Solver):
         *,
         max_iter: int,
         batch_size: int,
-        shuffle: bool,
+        shuffle: bool | str,
         state: dict[str, Any] | None = None,
         first_epoch: int = 0,
     ):
@@ -140,7 +140,9 @@ class Stochastic(Solver):
         return rule
 
     def _first_order(self, objective: Objective) -> RowOrder:
-        """The order that an earlier run ended with, if it was one of the same rows."""
+        """The order that an earlier run ended with, if it was one of the same rows; in blocks none is needed."""
+        if self.shuffle == "block":
+            return objective.row_order(in_blocks=True)
         earlier, order = self.earlier.get("order"), objective.row_order()
         if earlier is None or not same_rows(earlier, order.to_array()):
             return order

@@ -34,22 +34,6 @@ def assert_same_weights(a, b, atol=0.0):
             assert_allclose(left, right, rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("dtype", [object, "string", "category"])
-def test_frames_with_string_labels(dtype, make_problem):
-    problem = make_problem("multiclass")
-    names = np.array(["ash", "birch", "cedar"])
-    frame = pd.DataFrame(problem.X, columns=list("abcde"))
-    y = pd.Series(names[problem.y]).astype(dtype)
-    model = make_model(problem).fit(frame, y)
-
-    assert list(model.classes_) == list(names)
-    assert list(model.feature_names_in_) == list("abcde")
-    assert model.n_features_in_ == 5
-    assert set(model.predict(frame)) <= set(names)
-    assert 0 <= model.score(frame, y) <= 1
-    assert_same_weights(model, make_model(problem).fit(problem.X, problem.y))
-
-
 def test_boolean_and_integer_frames(make_problem):
     problem = make_problem("binary")
     frame = pd.DataFrame({"flag": problem.X[:, 0] > 0, "count": np.arange(60)})
@@ -87,38 +71,6 @@ def test_sparse_is_dense(hidden_layer_sizes, solver, container, make_problem):
     assert_allclose(model.predict_proba(sparse), dense.predict_proba(X), atol=1e-9)
 
 
-def test_sparse_in_unusual_shape(make_problem):
-    """64-bit indices, unsorted and repeated entries, explicit zeros."""
-    problem = make_problem("regression")
-    X = sparse_X(np.random.default_rng(0))
-    expected = make_model(problem).fit(X, problem.y)
-
-    wide = scipy.sparse.csr_matrix(X)
-    wide.indices = wide.indices.astype(np.int64)
-    wide.indptr = wide.indptr.astype(np.int64)
-
-    coo = scipy.sparse.coo_matrix(X)
-    repeated = scipy.sparse.csr_matrix(X)
-    repeated.indptr = 2 * repeated.indptr
-    repeated.indices = np.repeat(repeated.indices, 2)
-    repeated.data = np.repeat(repeated.data / 2, 2)
-
-    unsorted = scipy.sparse.csr_matrix(X)
-    for start, stop in zip(unsorted.indptr[:-1], unsorted.indptr[1:], strict=True):
-        unsorted.indices[start:stop] = unsorted.indices[start:stop][::-1].copy()
-        unsorted.data[start:stop] = unsorted.data[start:stop][::-1].copy()
-    unsorted.has_sorted_indices = False
-
-    zeros = scipy.sparse.csr_matrix(X)
-    zeros.data[::5] = 0.0
-    for sparse in (wide, coo, repeated, unsorted):
-        model = make_model(problem).fit(sparse, problem.y)
-        assert_same_weights(model, expected, 1e-10)
-        assert_allclose(model.predict(sparse), expected.predict(X), atol=1e-9)
-    explicit = make_model(problem).fit(zeros, problem.y)
-    assert_same_weights(explicit, make_model(problem).fit(zeros.toarray(), problem.y), 1e-10)
-
-
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("task", TASKS)
 def test_float32_is_kept(task, solver, make_problem):
@@ -144,32 +96,6 @@ def test_dtype(asked, given, make_problem):
     default = np.float32 if given is np.float32 else np.float64
     assert model.coefs_[0].dtype == (default if asked is None else np.dtype(asked))
     assert np.all(np.isfinite(model.predict(X)))
-
-
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_layout_of_X_does_not_matter(solver, make_problem):
-    problem = make_problem("regression")
-    X, y = problem.X, problem.y
-    expected = make_model(problem, solver=solver).fit(X, y)
-
-    read_only = X.copy()
-    read_only.flags.writeable = False
-    y_read_only = y.copy()
-    y_read_only.flags.writeable = False
-    strided = np.zeros((120, 10))
-    strided[::2, ::2] = X
-    layouts = {
-        "read-only": read_only,
-        "Fortran": np.asfortranarray(X),
-        "strided": strided[::2, ::2],
-        "reversed": X[::-1].copy()[::-1],
-        "big-endian": X.astype(">f8"),
-        "list": X.tolist(),
-    }
-    for name, layout in layouts.items():
-        model = make_model(problem, solver=solver).fit(layout, y_read_only)
-        assert_same_weights(model, expected, 1e-10)
-        assert_allclose(model.predict(layout), expected.predict(X), atol=1e-9), name
 
 
 def test_fit_does_not_write_to_its_arguments(make_problem):

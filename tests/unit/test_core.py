@@ -243,16 +243,5 @@ def test_refuses_what_it_cannot_address():
         Network((2, 1), "relu", np.int64)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 64, 65, 1000, 4097])
-def test_shuffles_as_numpy_does(n):
-    ours, theirs = np.random.RandomState(5), np.random.RandomState(5)
-    order, expected = RowOrder(np.arange(n), n), np.arange(n)
-    for _ in range(5):
-        order.shuffle(ours)
-        theirs.shuffle(expected)
-        np.testing.assert_array_equal(order.to_array(), expected)
-    assert ours.uniform() == theirs.uniform()
-
-
 def test_gemm_seconds_is_a_time():
     assert 0 < gemm_seconds((20, 32, 1), 32, np.float32, 10) < 1

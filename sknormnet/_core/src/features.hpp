@@ -15,6 +15,7 @@ struct FeatureView {  // what Python hands over, untyped
     const void* indices = nullptr;
     const void* row_starts = nullptr;  // CSR's indptr; null for a dense table
     bool wide_indices = false;         // 64-bit indices and row_starts
+    const i64* selected = nullptr;     // the rows that make up the table; null: all
 };
 
 template <class T> class Features {
@@ -27,11 +28,12 @@ template <class T> class Features {
 
     // Whether `forward` and `weight_gradient` would need a gathered copy of these rows.
     bool needs_gather(const i64* rows) const {
-        return !sparse() && (rows != nullptr || view_.row_stride > std::numeric_limits<blas_int>::max() ||
+        return !sparse() && (rows != nullptr || view_.selected != nullptr ||
+                             view_.row_stride > std::numeric_limits<blas_int>::max() ||
                              view_.row_stride < columns_);
     }
 
-    const T* row(i64 i) const { return values_ + i * view_.row_stride; }
+    const T* row(i64 i) const { return values_ + place(i) * view_.row_stride; }
     i64 row_stride() const { return view_.row_stride; }
 
     void gather(const i64* rows, i64 start, i64 n, T* out) const {
@@ -71,6 +73,8 @@ template <class T> class Features {
     }
 
   private:
+    i64 place(i64 row) const { return view_.selected == nullptr ? row : view_.selected[row]; }
+
     template <class Visit> void each_nonzero(const i64* rows, i64 start, i64 n, const Visit& visit) const {
         if (view_.wide_indices) {
             each_nonzero_of<std::int64_t>(rows, start, n, visit);
@@ -84,7 +88,7 @@ template <class T> class Features {
         const Index* indices = static_cast<const Index*>(view_.indices);
         const Index* row_starts = static_cast<const Index*>(view_.row_starts);
         for (i64 i = 0; i < n; ++i) {
-            const i64 r = rows == nullptr ? start + i : rows[start + i];
+            const i64 r = place(rows == nullptr ? start + i : rows[start + i]);
             for (i64 p = row_starts[r]; p < row_starts[r + 1]; ++p) visit(i, indices[p], values_[p]);
         }
     }
