@@ -583,7 +583,7 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
+        tags.classifier_tags.multi_label = self.class_weight is None
         return tags
 
 
