@@ -39,19 +39,21 @@ PENALTIES = ("l2", "l1", "elasticnet")
 
 DEFAULTS = [Estimator() for Estimator in ESTIMATORS]
 VARIANTS = [
-    Estimator(penalty=penalty, **solver)
+    Estimator((30,), penalty=penalty, **solver)
     for Estimator in ESTIMATORS
     for solver in SOLVERS.values()
     for penalty in PENALTIES
 ]
 FURTHER = [
-    NormRegMLPClassifier(penalty=MaxNorm(5.0), **SOLVERS["adam"]),
-    NormRegMLPClassifier(penalty=Sum((L1(), GroupLasso("output"), L2Norm())), alpha=1e-3, solver="fista", max_iter=25),
-    NormRegMLPClassifier(penalty=LogSum(by="output"), alpha=1e-3, **SOLVERS["sgd"]),
-    NormRegMLPRegressor(penalty=NonNegative(), **SOLVERS["fista"]),
-    NormRegMLPRegressor(penalty=NuclearNorm(), alpha=1e-3, **SOLVERS["adam"]),
-    NormRegMLPRegressor(penalty=L2Norm("network"), alpha=1e-3, **SOLVERS["sgd"]),
-    NormRegMLPRegressor(penalty=SmoothL1(), alpha=1e-3, **SOLVERS["lbfgs"]),
+    NormRegMLPClassifier((30,), penalty=MaxNorm(5.0), **SOLVERS["adam"]),
+    NormRegMLPClassifier(
+        (30,), penalty=Sum((L1(), GroupLasso("output"), L2Norm())), alpha=1e-3, solver="fista", max_iter=25
+    ),
+    NormRegMLPClassifier((30,), penalty=LogSum(by="output"), alpha=1e-3, **SOLVERS["sgd"]),
+    NormRegMLPRegressor((30,), penalty=NonNegative(), **SOLVERS["fista"]),
+    NormRegMLPRegressor((30,), penalty=NuclearNorm(), alpha=1e-3, **SOLVERS["adam"]),
+    NormRegMLPRegressor((30,), penalty=L2Norm("network"), alpha=1e-3, **SOLVERS["sgd"]),
+    NormRegMLPRegressor((30,), penalty=SmoothL1(), alpha=1e-3, **SOLVERS["lbfgs"]),
 ]
 
 
