@@ -81,7 +81,8 @@ def make_validator(
     def validate(theta: np.ndarray) -> tuple[float, float]:
         raw = network.forward(*plan.split(theta), held_out.X, rows)
         value, _ = loss.value_and_gradient(y, raw) if weight is None else loss.value_and_gradient(y, raw, weight)
-        return score(y, raw, weight), value / total
+        with np.errstate(over="ignore", invalid="ignore"):  # where training diverges
+            return score(y, raw, weight), value / total
 
     return validate
 
@@ -102,7 +103,8 @@ def make_scored_validator(
 
     def validate(theta: np.ndarray) -> tuple[float, float]:
         estimator = fitted(*(list(map(np.copy, arrays)) for arrays in plan.split(theta)))
-        return float(scorer(estimator, X, target, **keywords)), mean_loss(theta)[1]
+        with np.errstate(over="ignore", invalid="ignore"):  # where training diverges
+            return float(scorer(estimator, X, target, **keywords)), mean_loss(theta)[1]
 
     return validate
 
