@@ -103,8 +103,12 @@ def make_scored_validator(
 
     def validate(theta: np.ndarray) -> tuple[float, float]:
         estimator = fitted(*(list(map(np.copy, arrays)) for arrays in plan.split(theta)))
-        with np.errstate(over="ignore", invalid="ignore"):  # where training diverges
-            return float(scorer(estimator, X, target, **keywords)), mean_loss(theta)[1]
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # where training diverges
+                value = float(scorer(estimator, X, target, **keywords))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(f"validation_scoring, {scorer!r}, cannot score this model: {error}") from error
+        return value, mean_loss(theta)[1]
 
     return validate
 

@@ -46,8 +46,7 @@ def succeeds(model, method, *data, **keywords):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            warnings.simplefilter("error", RuntimeWarning)
-            warnings.filterwarnings("ignore", category=RuntimeWarning, module="user_")  # users' formulas may overflow
+            warnings.simplefilter("ignore" if strategies.has_own_parts(model) else "error", RuntimeWarning)
             getattr(model, method)(*data, **keywords)
     except (ValueError, TypeError) as error:
         assert NAMED & set(str(error).replace("=", " ").replace(",", " ").split()), str(error)
@@ -78,7 +77,7 @@ def assert_sound(model, X):
     assert np.isin(labels, model.classes_ if labels.ndim == 1 else [0, 1]).all()
     one_column = labels.ndim == 1 and len(model.classes_) == 2
     assert model.decision_function(X).shape == ((n,) if one_column else (n, len(model.classes_)))
-    assert np.isfinite(model.decision_function(X)).all()
+    assert not np.isnan(model.decision_function(X)).any()  # log-odds may be infinite: the loss is zero then
     if hasattr(model, "predict_proba"):
         p, log_p = model.predict_proba(X), model.predict_log_proba(X)
         assert p.shape == log_p.shape == (n, len(model.classes_))
@@ -154,7 +153,7 @@ def test_what_a_fitted_model_gives(case):
     assert 0 <= model.sparsity_ <= 1
     if hasattr(model, "transform"):
         assert model.transform(case.other_X).shape == (4, len(model.intercepts_[-2]))
-    if case.params["penalty"] != "weight_decay":
+    if "weight_decay" not in repr(case.params["penalty"]):
         certificate = stationarity(model, *case.data)
         assert 0 <= certificate.absolute < np.inf
         assert 0 <= certificate.relative <= 1 + 1e-4
