@@ -77,6 +77,11 @@ def make_validator(
     rows = None if held_out.rows is None else RowOrder(held_out.rows, held_out.X.shape[0])
     y, weight = held_out.selected(held_out.y), held_out.selected(held_out.sample_weight)
     total = len(y) if weight is None else float(weight.sum(dtype=np.float64))
+    if total == 0:
+        raise ValueError(
+            f"the weights of the validation data are all zero in {held_out.X.dtype}, they differ so much: bring "
+            "sample_weight and sample_weight_val closer together"
+        )
 
     def validate(theta: np.ndarray) -> tuple[float, float]:
         raw = network.forward(*plan.split(theta), held_out.X, rows)

@@ -206,7 +206,7 @@ def names_of_classes(draw, case):
 def one_name_as_many(draw, case):
     n = len(case.params["hidden_layer_sizes"])
     changes = {"layer_weights": [1.0] * (n + 1)} if case.params.get("layer_weights") is None else {}
-    if isinstance(case.params["activation"], str):
+    if isinstance(case.params["activation"], str) and n > 0:
         changes["activation"] = [case.params["activation"]] * n
     if isinstance(case.params["penalty"], str):
         changes["penalty"] = [case.params["penalty"]] * (n + 1)
