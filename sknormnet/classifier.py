@@ -538,6 +538,6 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
+        tags.classifier_tags.multi_label = self.class_weight is None
         # target_tags.multi_output stays False: its check ranks probabilities, which tie where several round to 1.
         return tags

@@ -332,6 +332,8 @@ class FittedNetwork(_HiddenFeatures, auto_wrap_output_keys=()):  # type: ignore[
             tags.transformer_tags = None
         elif self.dtype is None:
             tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        elif self.dtype in ("float32", np.float32):
+            tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
 

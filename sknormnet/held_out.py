@@ -96,11 +96,17 @@ def make_validator(
     rows = None if held_out.rows is None else RowOrder(held_out.rows, held_out.X.shape[0])
     y, weight = held_out.selected(held_out.y), held_out.selected(held_out.sample_weight)
     total = len(y) if weight is None else float(weight.sum(dtype=np.float64))
+    if total == 0:
+        raise ValueError(
+            f"the weights of the validation data are all zero in {held_out.X.dtype}, they differ so much: bring "
+            "sample_weight and sample_weight_val closer together"
+        )
 
     def validate(theta: np.ndarray) -> tuple[float, float]:
         raw = network.forward(*plan.split(theta), held_out.X, rows)
         value, _ = loss.value_and_gradient(y, raw) if weight is None else loss.value_and_gradient(y, raw, weight)
-        return score(y, raw, weight), value / total
+        with np.errstate(over="ignore", invalid="ignore"):  # where training diverges
+            return score(y, raw, weight), value / total
 
     return validate
 
@@ -121,7 +127,12 @@ def make_scored_validator(
 
     def validate(theta: np.ndarray) -> tuple[float, float]:
         estimator = fitted(*(list(map(np.copy, arrays)) for arrays in plan.split(theta)))
-        return float(scorer(estimator, X, target, **keywords)), mean_loss(theta)[1]
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # where training diverges
+                value = float(scorer(estimator, X, target, **keywords))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(f"validation_scoring, {scorer!r}, cannot score this model: {error}") from error
+        return value, mean_loss(theta)[1]
 
     return validate
 

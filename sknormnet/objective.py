@@ -273,7 +273,8 @@ class Objective:
 
 def _norm(vector: np.ndarray) -> float:
     vector = vector.astype(np.float64, copy=False)
-    return math.sqrt(vector @ vector)
+    with np.errstate(over="ignore"):
+        return math.sqrt(vector @ vector)
 
 
 def _ratio(residual: float, scale: float) -> float:

@@ -159,7 +159,8 @@ def check_training_data(
 
     row_weights(y) gives factors of the sample weights, or None.
     """
-    with np.errstate(over="ignore"):  # values too large for float32 raise an error of their own
+    # Values too large for float32 raise an error of their own; the sum of sound ones, which is looked at, may overflow.
+    with np.errstate(over="ignore", invalid="ignore"):
         X, y = validate_data(
             estimator,
             X,
@@ -254,7 +255,8 @@ def _without_repeated_entries(X: Any) -> Any:
 
 def check_prediction_data(estimator: BaseEstimator, X: Any) -> Any:
     """X for predicting, in its own dtype: blocks are converted one at a time."""
-    return validate_data(estimator, X, accept_sparse="csr", dtype="numeric", reset=False)
+    with np.errstate(over="ignore", invalid="ignore"):  # a look at the sum of X
+        return validate_data(estimator, X, accept_sparse="csr", dtype="numeric", reset=False)
 
 
 def as_block(X: Any, dtype: np.dtype) -> Any:

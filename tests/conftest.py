@@ -3,6 +3,7 @@
 import os
 from types import SimpleNamespace
 
+import hypothesis
 import numpy as np
 import oracles
 import pytest
@@ -11,6 +12,11 @@ from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor
 
 # Python processes that tests start must import the installed package, not the source tree below the current folder.
 os.environ["PYTHONSAFEPATH"] = "1"
+
+# Property tests: the same examples every time, or, with --hypothesis-profile=nightly, many new ones.
+hypothesis.settings.register_profile("ci", max_examples=100, derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile("nightly", max_examples=2000, print_blob=True, deadline=None, database=None)
+hypothesis.settings.load_profile("ci")
 
 
 def _target(task, scores, rng):

@@ -12,6 +12,7 @@ from sknormnet.solvers.smoothing import continuation, iterations_for, settle
 
 # SciPy stops on a relative decrease below ftol, 2.2e-9 unless told; scaled so that tol=1e-4 keeps that.
 FTOL_PER_TOL = 2.2e-5
+LARGEST_FTOL = 2.0  # met by every decrease; SciPy divides by eps, where more could overflow
 RESTART_FALL = 1e-6  # relative fall of the objective after which a stalled search is started again
 STALLED_PER_TOL = 100  # times tol: where a larger gradient is left, a stalled search is worth a warning
 
@@ -111,7 +112,7 @@ class Lbfgs(Solver):
                 "maxiter": max_iter,
                 "maxfun": self.max_fun - function.n_evaluations,
                 "gtol": self.tol,
-                "ftol": self.tol * FTOL_PER_TOL,
+                "ftol": min(self.tol * FTOL_PER_TOL, LARGEST_FTOL),
             },
         )
 

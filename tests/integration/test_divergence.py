@@ -105,6 +105,40 @@ def test_features_of_extreme_scale(solver):
     assert np.all(np.diff(model.history_["objective"]) <= 0)
 
 
+EXTREMES = {
+    "a sum of X that overflows": (dict(solver="adam"), 1e308),
+    "a tolerance that anything meets": (dict(solver="lbfgs", tol=1e300), 1.0),
+    "a penalty whose square overflows": (dict(solver="fista", penalty="l1", alpha=1e300), 1.0),
+    "a score that overflows": (dict(solver="sgd", learning_rate_init=1e160, early_stopping=True), 1.0),
+    "one's own score that overflows": (
+        dict(
+            solver="sgd",
+            learning_rate_init=1e160,
+            early_stopping=True,
+            validation_scoring="explained_variance",
+            loss="absolute_error",
+        ),
+        1.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("params, scale", EXTREMES.values(), ids=EXTREMES)
+def test_arithmetic_at_the_extremes_warns_of_nothing_but_divergence(params, scale):
+    """RuntimeWarnings are errors in all tests."""
+    model = NormRegMLPRegressor((), max_iter=3, random_state=0, **params)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            model.fit(scale * np.sign(X), X[:, 0])
+        except ValueError as error:
+            assert "diverged" in str(error)
+            return
+    assert_finite(model)
+    model.predict(scale * np.sign(X))
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_step_of_lbfgs_that_overflows_is_shortened():
     """exp(raw) overflows after a first long step from raw near 0 to means of 1e4."""

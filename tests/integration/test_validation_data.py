@@ -325,3 +325,14 @@ def test_warm_start_chooses_among_its_own_epochs(make_problem):
     assert model.history_["validation_score"][:4] == first
     assert model.best_validation_score_ == max(model.history_["validation_score"][4:])
     assert model.score(*val.values()) == pytest.approx(model.best_validation_score_, rel=ROUNDING)
+
+
+def test_weights_that_vanish_in_float32(make_problem):
+    """Divided by the mean of all they are zeros, and a mean loss weighted by them is 0/0."""
+    problem = make_problem("binary")
+    (X, y), val = halves(problem)
+    tiny = np.where(np.arange(40) == 0, 1e300, 1e-300)
+    with pytest.raises(ValueError, match="weights of the validation data are all zero in float32.*sample_weight"):
+        make_model(problem, dtype="float32", early_stopping=True).fit(X, y, tiny)
+    model = make_model(problem, dtype="float32").fit(X, y, tiny, **val)
+    assert np.isfinite(model.validation_scores_).all()
