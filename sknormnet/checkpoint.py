@@ -358,5 +358,5 @@ def _attach(model: BaseNormRegMLP, attributes: dict[str, Any]) -> None:
     model.__dict__.update(attributes, _fitted_loss=loss if isinstance(loss, str) else clone(loss))
     model._check_fitted_state()
     state = attributes["_training_state"]
-    if state["solver"] != model.solver or not state["under_way"]["n_epochs"] <= model.max_iter:
+    if state["solver"] != model.solver or state["under_way"]["n_epochs"] > model.max_iter:
         raise ValueError("its state is not that of a fit with its parameters")
