@@ -14,7 +14,10 @@ from fits import halves, make_model
 from sknormnet import checkpoint, storage
 from sknormnet.callbacks import Checkpoint, resume
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.usefixtures("no_fsync"),
+]
 
 
 @pytest.fixture
