@@ -115,7 +115,8 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         number of weights that are not zero, learning rate and seconds.
 
     warm_start : bool, default=False
-        Go on from the previous fit: its weights, optimiser state and random stream.
+        Go on from the previous fit: its weights, optimiser state and random stream, and, if the objective is the same,
+        its patience.
 
     momentum : float in [0, 1], default=0.9
         Momentum of sgd.

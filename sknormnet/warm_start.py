@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,15 @@ from sknormnet.held_out import HeldOut
 from sknormnet.initializers import glorot_uniform
 from sknormnet.objective import Objective
 from sknormnet.plan import Plan
-from sknormnet.solvers import Monitor, Solver
+from sknormnet.solvers import STOCHASTIC_SOLVERS, Monitor, Solver
 from sknormnet.solvers.monitor import HISTORY_KEYS
 from sknormnet.solvers.stochastic import same_rows
 
 BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
+# Members of a training state, of its optimizer and of a fit under way.
+STATE = {"solver": str, "optimizer": dict, "rng": dict, "before_split": dict, "progress": tuple, "mean_weight": float}
+OPTIMIZER = {"steps_done": int, "order": np.ndarray, "schedule": dict, "n_epochs": int, "n_seen": int}
+UNDER_WAY = {"n_epochs": int, "progress": tuple, "stop_requested": bool, "own_stream": bool, "data": dict}
 BLOCK_BYTES = 1 << 24  # data are read in blocks of about this size
 
 # What a fit notes about itself. While it trains there is none, so that models made for callbacks have no other fit's.
@@ -223,30 +228,46 @@ def check_training_state(state: dict[str, Any], n_parameters: int, dtype: np.dty
     """
     if not state:
         return
+    _check_members(state, STATE)
     optimizer, under_way = state["optimizer"], state.get("under_way")
+    if state["solver"] in STOCHASTIC_SOLVERS:  # the others have none
+        _check_like_theta(optimizer["first"], "the optimiser's first moments", n_parameters, dtype)
+        if state["solver"] == "adam":
+            _check_like_theta(optimizer["second"], "the optimiser's second moments", n_parameters, dtype)
+        _check_members(optimizer, OPTIMIZER)
+        if min(optimizer["steps_done"], optimizer["n_epochs"], optimizer["n_seen"]) < 0:
+            raise ValueError("the optimiser's counts must be >= 0")
+        order = optimizer["order"]
+        if order.ndim != 1 or order.dtype.kind != "i" or not order.size or order.min() < 0:
+            raise ValueError("the order of the rows must be a vector of integers >= 0")
+    _check_progress(state["progress"])
     restore_rng(state["rng"])
     restore_rng(state["before_split"])
-    counts = [optimizer[count] for count in ("steps_done", "n_epochs", "n_seen")] if optimizer else []
-    if any(type(count) is not int or count < 0 for count in counts):
-        raise ValueError("the optimiser's counts must be integers >= 0")
-    for name in ("first", "second"):
-        _check_like_theta(optimizer.get(name), f"the optimiser's {name} moments", n_parameters, dtype)
-    order = optimizer.get("order")
-    if order is not None and (np.ndim(order) != 1 or order.dtype.kind != "i" or order.min() < 0):
-        raise ValueError("the order of the rows must be a vector of integers >= 0")
     if under_way is None:
         return
+    _check_members(under_way, UNDER_WAY)
+    _check_progress(under_way["progress"])
     best = under_way["best_theta"]
-    _check_like_theta(best, "the best parameters so far", n_parameters, dtype)
-    if best is not None and not np.isfinite(best).all():
-        raise ValueError("the best parameters so far contain NaN or infinity")
+    if best is not None:
+        _check_like_theta(best, "the best parameters so far", n_parameters, dtype)
+        if not np.isfinite(best).all():
+            raise ValueError("the best parameters so far contain NaN or infinity")
     if n_entries is None or not 0 <= under_way["n_epochs"] <= n_entries:
         raise ValueError("history_ must have the epochs of the fit")
 
 
+def _check_members(state: Any, kinds: dict[str, type]) -> None:
+    for name, kind in kinds.items():
+        if not isinstance(state, dict) or not isinstance(state.get(name), kind):
+            raise ValueError(f"the training state must have {name}, of type {kind.__name__}")
+
+
+def _check_progress(progress: tuple) -> None:
+    if len(progress) != 3 or not all(isinstance(number, Real) for number in progress):
+        raise ValueError(f"the training state's progress must be three numbers, got {progress!r}")
+
+
 def _check_like_theta(vector: Any, name: str, n_parameters: int, dtype: np.dtype) -> None:
-    if vector is None:
-        return
     if np.shape(vector) != (n_parameters,) or vector.dtype != dtype:
         raise ValueError(f"{name} must be {dtype} of shape ({n_parameters},), got shape {np.shape(vector)}")
     if np.isnan(vector).any():  # the square of a large gradient may be infinite in a sound fit

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 
-from sknormnet.callbacks import Checkpoint
+from sknormnet.callbacks import Checkpoint, resume
 
 
 class Kill:
@@ -92,3 +92,16 @@ def assert_same_fit(model, other):
             assert value.tobytes() == expected.tobytes() if value.dtype != object else (value == expected).all(), name
         else:
             assert value == expected or (value != value and expected != expected), (name, value, expected)
+
+
+def check_every_epoch(make, path, *args, estimator=None, **kwargs):
+    """Resume from the start, from every epoch and from the end; make() is an unfitted estimator."""
+    whole = make().fit(*args, **kwargs)
+    keeper = KeepAll(path)
+    watched = make().set_callbacks(Checkpoint(path, every_epochs=1), keeper).fit(*args, **kwargs)
+    assert_same_fit(watched, whole)
+    assert len(keeper.kept) >= watched.n_iter_ + 1
+    for kept in keeper.kept:
+        own = {} if estimator is None else {"estimator": make()}
+        assert_same_fit(resume(kept, *args, **own, **kwargs), whole)
+    return whole

@@ -59,3 +59,9 @@ def make_problem():
         )
 
     return make
+
+
+@pytest.fixture
+def no_fsync(monkeypatch):
+    """Saves that do not wait for the disk, which matters where a machine loses its power."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)

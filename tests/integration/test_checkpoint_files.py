@@ -14,7 +14,10 @@ from fits import halves, make_model
 from sknormnet import checkpoint, storage
 from sknormnet.callbacks import Checkpoint, resume
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.usefixtures("no_fsync"),
+]
 
 
 @pytest.fixture
@@ -220,12 +223,13 @@ TAMPERED = {
     "order": (set_array(state("optimizer", "order"), lambda o: o - 100), "order"),
     "order of floats": (set_array(state("optimizer", "order"), lambda o: o + 0.5), "order"),
     "epochs": (set_value(state("under_way", "n_epochs"), 1000), "epochs"),
-    "steps": (set_value(state("optimizer", "steps_done"), "7"), "counts"),
+    "steps": (set_value(state("optimizer", "steps_done"), "7"), "steps_done"),
     "solver": (set_value(state("solver"), "sgd"), "parameters"),
     "history": (set_entry("attributes", "history_", {"dict": []}), "history_"),
     "bit generator": (set_value(state("rng", "bit_generator"), "sys"), "'sys', which is not NumPy's"),
     "place": (set_value(state("rng", "state", "pos"), 10**6), "outside its buffer"),
     "negative place": (set_value(state("before_split", "state", "pos"), -1), "outside its buffer"),
+    "progress": (set_value(state("under_way", "progress"), {"tuple": [1.0, "x"]}), "three numbers"),
     "no state": (lambda tree, arrays: tree["attributes"].pop("_training_state"), "_training_state"),
     "lost array": (lambda tree, arrays: arrays.pop("array_0"), "array_0"),
     "checkpoint": (set_entry(None, "checkpoint", {"dict": [["every_epochs", -1]]}), "every_epochs"),

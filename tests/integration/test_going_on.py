@@ -17,7 +17,10 @@ from fits import assert_same_model
 from sknormnet.callbacks import resume
 from sknormnet.penalties import L1, L2, PENALTIES, GroupLasso, L2Norm, MaxNorm, Sum
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.usefixtures("no_fsync"),
+]
 
 RULES = {
     "sgd": dict(solver="sgd", momentum=0.0),
