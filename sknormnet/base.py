@@ -300,6 +300,8 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         self._store(result, objective, monitor, standing)
         if self.warm_start or incremental:
             self._training_state = standing.state()
+            if result.stop_reason == "diverged":
+                self._training_state["optimizer"] = {}  # its moments are not those of the weights that are kept
         if tasks is not None:
             tasks.end_fit(theta, lambda: network(result.theta.copy()))
         return result

@@ -358,6 +358,6 @@ def _attach(model: BaseNormRegMLP, attributes: dict[str, Any]) -> None:
     model.__dict__.update(attributes, _fitted_loss=loss if isinstance(loss, str) else clone(loss))
     model._check_fitted_state()
     state = attributes["_training_state"]
-    resumable = model.solver in STOCHASTIC_SOLVERS and state["solver"] == model.solver
-    if not resumable or state["under_way"]["n_epochs"] > model.max_iter:
+    n_epochs = state["under_way"]["n_epochs"]
+    if state["solver"] != model.solver or not state["optimizer"] or n_epochs > model.max_iter:
         raise ValueError("its state is not that of a fit with its parameters")

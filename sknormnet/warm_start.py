@@ -14,7 +14,7 @@ from sknormnet.held_out import HeldOut
 from sknormnet.initializers import glorot_uniform
 from sknormnet.objective import Objective
 from sknormnet.plan import Plan
-from sknormnet.solvers import STOCHASTIC_SOLVERS, Monitor, Solver
+from sknormnet.solvers import Monitor, Solver
 from sknormnet.solvers.monitor import HISTORY_KEYS
 from sknormnet.solvers.stochastic import same_rows
 
@@ -25,7 +25,7 @@ OPTIMIZER = {"steps_done": int, "order": np.ndarray, "schedule": dict, "n_epochs
 UNDER_WAY = {"n_epochs": int, "progress": tuple, "stop_requested": bool, "own_stream": bool, "data": dict}
 BLOCK_BYTES = 1 << 24  # data are read in blocks of about this size
 
-# What a fit notes about itself. While it trains there is none, so that models made for callbacks have no other fit's.
+# What a fit notes about itself. While it trains there are none, so that models made for callbacks have no other fit's.
 RECORDS = (
     "history_",
     "objective_",
@@ -230,7 +230,7 @@ def check_training_state(state: dict[str, Any], n_parameters: int, dtype: np.dty
         return
     _check_members(state, STATE)
     optimizer, under_way = state["optimizer"], state.get("under_way")
-    if state["solver"] in STOCHASTIC_SOLVERS:  # the others have none
+    if optimizer:  # of lbfgs and fista, or after divergence, there is none
         _check_like_theta(optimizer["first"], "the optimiser's first moments", n_parameters, dtype)
         if state["solver"] == "adam":
             _check_like_theta(optimizer["second"], "the optimiser's second moments", n_parameters, dtype)

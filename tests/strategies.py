@@ -149,13 +149,24 @@ def weights(draw, rng, n, wild):
 
 
 @st.composite
-def class_targets(draw, rng, n):
-    if draw(one_of([True, False, False, False])):
-        return rng.integers(0, 2, (n, draw(st.integers(2, 3))))
+def columns_of_classes(draw, rng, n):
     names = LABELS[draw(one_of(list(LABELS)))]
     names = names[: draw(one_of([2, 2, 3, 4, 1]))]
     y = rng.choice(names, n)
     y[: len(names)] = names[:n]  # none is missing where there are rows for all
+    return y
+
+
+@st.composite
+def class_targets(draw, rng, n):
+    kind = draw(one_of(["labels", "columns", *["column"] * 5]))
+    if kind == "labels":
+        return rng.integers(0, 2, (n, draw(st.integers(2, 3))))
+    if kind == "column":
+        return draw(columns_of_classes(rng, n))
+    y = np.empty((n, draw(st.integers(2, 3))), dtype=object)
+    for j in range(y.shape[1]):
+        y[:, j] = draw(columns_of_classes(rng, n))
     return y
 
 
@@ -249,7 +260,7 @@ def options(n_features, wild, task):
         "learning_rate": one_of(["constant", "invscaling", "adaptive", "cosine"]),
         "learning_rate_init": one_of([1e-3, 0.1, 1.0, *([1e-300, 30.0, 1e4, 1e30, 1e300] if wild else [])]),
         "power_t": one_of([0.0, 0.5, *([50.0] if wild else [])]),
-        "shuffle": st.booleans(),
+        "shuffle": one_of([True, True, False, "block"]),
         "tol": one_of([0.0, 1e-4, *([1.0, 1e300] if wild else [])]),
         "momentum": one_of([0.0, 0.9, *([1.0] if wild else [])]),
         "nesterovs_momentum": st.booleans(),

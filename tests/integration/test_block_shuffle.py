@@ -6,11 +6,13 @@ import numpy as np
 import oracles
 import pytest
 import scipy.sparse
+from checkpoints import assert_same_fit, killed
 from fits import assert_same_model, make_model
 from numpy.testing import assert_allclose
 from sklearn.model_selection import train_test_split
 
 from sknormnet import NormRegMLPRegressor, objective
+from sknormnet.callbacks import resume
 from sknormnet.initializers import glorot_uniform
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -61,8 +63,9 @@ def test_order_of_a_fit(held_out, container, make_problem):
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("container", CONTAINERS)
-def test_going_on_is_exact(container, dtype, solver, make_problem):
-    """Six epochs, three times two by warm_start, and six calls of partial_fit with a pickle between: the same bits."""
+def test_going_on_is_exact(container, dtype, solver, make_problem, tmp_path, no_fsync):
+    """Six epochs, three times two by warm_start, six calls of partial_fit with a pickle between, a fit that is killed
+    and resumed: the same bits."""
     problem = make_problem("regression")
     X = CONTAINERS[container](problem.X.astype(dtype))
     common = dict(solver=solver, shuffle="block", tol=0.0)
@@ -75,6 +78,21 @@ def test_going_on_is_exact(container, dtype, solver, make_problem):
     for _ in range(6):
         partial = pickle.loads(pickle.dumps(partial.partial_fit(X, problem.y)))
     assert_same_model(partial, whole)
+    path = killed(make_model(problem, max_iter=6, **common), tmp_path / "fit.npz", 5, X, problem.y, every_epochs=3)
+    assert_same_fit(resume(path, X, problem.y), whole)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_a_fit_on_rows_of_a_table_is_resumed(container, make_problem, tmp_path, no_fsync):
+    """Rows of weight zero are skipped and rows are held out; the table's checksum is that of all of it."""
+    problem = make_problem("binary")
+    X, weight = CONTAINERS[container](problem.X), np.arange(60) % 4 // 2
+    common = dict(shuffle="block", early_stopping=True, validation_fraction=0.3, tol=0.0)
+    whole = make_model(problem, **common).fit(X, problem.y, weight)
+    path = killed(make_model(problem, **common), tmp_path / "fit.npz", 4, X, problem.y, weight)
+    assert_same_fit(resume(path, X, problem.y, weight), whole)
+    with pytest.raises(ValueError, match="X is not the one that the fit had"):
+        resume(path, X * 2, problem.y, weight)
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
@@ -99,7 +117,7 @@ def test_one_block_is_a_plain_shuffle_in_the_first_epoch(monkeypatch, make_probl
 
 @pytest.mark.parametrize("before", [True, "block"])
 def test_shuffle_may_change_between_warm_starts(before, make_problem):
-    """Whatever was before, the next epoch starts from the rows in order."""
+    """The next epoch starts from the rows in order under "block", from the last order under True."""
     problem = make_problem("binary")
     model = make_model(problem, shuffle=before, warm_start=True, max_iter=2).fit(problem.X, problem.y)
     model.set_params(shuffle=True if before == "block" else "block").fit(problem.X, problem.y)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import user_losses
+from checkpoints import assert_same_fit, killed
 from fits import assert_same_model
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, softmax
@@ -18,6 +19,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 import sknormnet.fitted
 from sknormnet import NormRegMLPClassifier
+from sknormnet.callbacks import resume
 from sknormnet.inspection import stationarity
 from sknormnet.losses import LogLoss, loss_names
 
@@ -75,7 +77,7 @@ def test_columns_that_are_the_same_have_the_head_of_one():
     y = NUMBERS[:, 2]
     model, alone = make_model(**common).fit(X, np.c_[y, y]), make_model(**common).fit(X, y)
     model.coefs_, model.intercepts_ = [np.hstack(alone.coefs_ * 2)], [np.hstack(alone.intercepts_ * 2)]
-    model._training_state = alone._training_state = None
+    del model._training_state, alone._training_state
     for _ in range(5):
         model.fit(X, np.c_[y, y])
         alone.fit(X, y)
@@ -255,6 +257,14 @@ def test_partial_fit_goes_on(solver):
     assert_same_model(staged, whole)
     warm = make_model(solver=solver, tol=0, warm_start=True, max_iter=3).fit(X, MIXED).fit(X, MIXED)
     assert_same_model(warm, whole)
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced", [{"elm": 2.0}, {}, {30: 0.5}]])
+def test_a_killed_fit_is_resumed(class_weight, tmp_path, no_fsync):
+    common = dict(class_weight=class_weight, early_stopping=True, tol=0)
+    whole = make_model(**common).fit(X, MIXED)
+    path = killed(make_model(**common), tmp_path / "fit.npz", 5, X, MIXED, every_epochs=3)
+    assert_same_fit(resume(path, X, MIXED), whole)
 
 
 def test_partial_fit_sees_classes_one_by_one():

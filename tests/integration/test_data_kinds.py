@@ -163,6 +163,23 @@ def test_targets_and_weights_of_frames(kind, task, make_problem):
     assert_same_model(model, make_model(problem).fit(problem.X, problem.y, sample_weight=weight))
 
 
+@pytest.mark.parametrize("kind", [pd, pl])
+def test_frames_of_columns_of_classes(kind, make_problem):
+    """Columns of different types, of two types of strings, and validation data."""
+    problem = make_problem("multiclass")
+    columns = {"tree": NAMES[problem.y].tolist(), "number": problem.y.tolist()}
+    y, names = kind.DataFrame(columns), kind.DataFrame({"tree": columns["tree"], "other": columns["tree"][::-1]})
+    given = {"X_val": problem.X, "y_val": y}
+    model = make_model(problem).fit(problem.X, y, **given)
+    plain = np.array(list(zip(*columns.values(), strict=True)), dtype=object)
+    assert_same_model(model, make_model(problem).fit(problem.X, plain, X_val=problem.X, y_val=plain))
+    assert [classes.tolist() for classes in model.classes_] == [NAMES.tolist(), [0, 1, 2]]
+    assert model.score(problem.X, y) == model.score(problem.X, plain) == model.best_validation_score_
+    in_parts = make_model(problem).partial_fit(problem.X, y, classes=[NAMES, kind.Series([0, 1, 2])])
+    assert in_parts.predict(problem.X).shape == (60, 2)
+    assert make_model(problem).fit(problem.X, names).predict(problem.X).dtype == NAMES.dtype
+
+
 def test_float32_frames_give_float32_models(make_problem):
     problem = make_problem("regression")
     X = problem.X.astype(np.float32)

@@ -74,18 +74,29 @@ def assert_sound(model, X):
         assert len(prediction) == n and prediction.dtype == dtype
         return
     labels = model.predict(X)
-    assert np.isin(labels, model.classes_ if labels.ndim == 1 else [0, 1]).all()
-    one_column = labels.ndim == 1 and len(model.classes_) == 2
-    assert model.decision_function(X).shape == ((n,) if one_column else (n, len(model.classes_)))
-    assert not np.isnan(model.decision_function(X)).any()  # log-odds may be infinite: the loss is zero then
+    columns = isinstance(model.classes_, list)
+    each_labels = labels.T if columns else [labels]
+    for labels, classes, decision in zip(
+        each_labels, each(model.classes_), each(model.decision_function(X)), strict=True
+    ):
+        assert np.isin(labels.astype(classes.dtype), classes if labels.ndim == 1 else [0, 1]).all()
+        one_logit = labels.ndim == 1 and len(classes) == 2
+        assert decision.shape == ((n,) if one_logit else (n, len(classes)))
+        assert not np.isnan(decision).any()  # log-odds may be infinite: the loss is zero then
     if hasattr(model, "predict_proba"):
-        p, log_p = model.predict_proba(X), model.predict_log_proba(X)
-        assert p.shape == log_p.shape == (n, len(model.classes_))
-        assert p.dtype == dtype and (p >= 0).all() and (p <= 1).all()
-        assert (log_p <= 0).all()
-        if labels.ndim == 1:
-            # each probability and each addition rounds once
-            assert_allclose(p.sum(axis=1), 1, rtol=0, atol=8 * np.finfo(dtype).eps)
+        tables = each(model.predict_proba(X)), each(model.predict_log_proba(X))
+        for classes, p, log_p in zip(each(model.classes_), *tables, strict=True):
+            assert p.shape == log_p.shape == (n, len(classes))
+            assert p.dtype == dtype and (p >= 0).all() and (p <= 1).all()
+            assert (log_p <= 0).all()
+            if columns or labels.ndim == 1:
+                # each probability and each addition rounds once
+                assert_allclose(p.sum(axis=1), 1, rtol=0, atol=8 * np.finfo(dtype).eps)
+
+
+def each(of_columns):
+    """What a model has for each column of classes; it has no list where there is one column."""
+    return of_columns if isinstance(of_columns, list) else [of_columns]
 
 
 def trained_rows(case):
@@ -112,6 +123,13 @@ def test_a_fit_is_sound_or_refused(case):
     assert_array_equal(copied.predict(case.other_X), model.predict(case.other_X))
 
 
+def named_classes(y):
+    """Keywords of partial_fit; indicator matrices need none."""
+    if y.ndim == 1:
+        return {"classes": np.unique(y)}
+    return {"classes": [np.unique(column) for column in y.T.tolist()]} if y.dtype == object else {}
+
+
 STEPS = st.lists(st.sampled_from(["fit", "partial_fit", "shuffled partial_fit"]), min_size=2, max_size=3)
 
 
@@ -125,8 +143,8 @@ def test_going_on_is_sound_or_refused(case, steps):
             continue
         if step == "shuffled partial_fit":
             data = tuple(None if a is None else rows_of(a, rng.permutation(len(case.y))) for a in data)
-        if step != "fit" and isinstance(model, NormRegMLPClassifier) and np.ndim(case.y) == 1:
-            keywords = {"classes": np.unique(case.y)}
+        if step != "fit" and isinstance(model, NormRegMLPClassifier):
+            keywords = named_classes(case.y)
         if not succeeds(model, step.split()[-1], *data, **keywords):
             break
         if not model.early_stopping:
@@ -145,10 +163,11 @@ def test_what_a_fitted_model_gives(case):
     if not succeeds(model, "fit", *case.data):
         return
     method = "predict" if isinstance(model, NormRegMLPRegressor) else "decision_function"
-    expected = getattr(model, method)(case.other_X)
-    # the rounding of sums over inputs and units, in float32
-    tolerance = {"rtol": 1e-4, "atol": 1e-4 * np.abs(expected).max()}
-    assert_allclose(getattr(model.compact(), method)(case.other_X), expected, **tolerance)
+    for small, expected in zip(
+        *(each(getattr(m, method)(case.other_X)) for m in (model.compact(), model)), strict=True
+    ):
+        # the rounding of sums over inputs and units, in float32
+        assert_allclose(small, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
     assert (model.feature_importances_ >= 0).all()
     assert 0 <= model.sparsity_ <= 1
     if hasattr(model, "transform"):
