@@ -148,3 +148,13 @@ def test_a_step_of_lbfgs_that_overflows_is_shortened():
     model = NormRegMLPRegressor((50,), loss="poisson", solver="lbfgs", alpha=1e-6, max_iter=300, random_state=0)
     assert model.fit(X, y).score(X, y) > 0.99
     assert model.n_iter_ > 20
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_warm_start_does_not_go_on_with_the_steps_that_diverged():
+    """Momentum of 1e30 and more would throw the weights that were kept away again."""
+    model = NormRegMLPRegressor((), solver="sgd", learning_rate_init=1e30, warm_start=True, random_state=0)
+    assert model.fit(X, X[:, 0]).stop_reason_ == "diverged"
+    model.set_params(learning_rate_init=0.1, max_iter=1000, tol=0.0, n_iter_no_change=1000).fit(X, X[:, 0])
+    assert model.stop_reason_ == "max_iter"
+    assert model.score(X, X[:, 0]) > 0.99
