@@ -83,7 +83,7 @@ class Checkpoint:
     >>> y = scale(y)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "fit.npz"
-    ...     model = NormRegMLPRegressor((10,), early_stopping=True, random_state=0)
+    ...     model = NormRegMLPRegressor((10,), early_stopping=True, learning_rate_init=0.01, random_state=0)
     ...     model = model.set_callbacks(Checkpoint(path, every_epochs=10)).fit(X, y)
     ...     same = resume(path, X, y)
     >>> bool((same.predict(X) == model.predict(X)).all())
