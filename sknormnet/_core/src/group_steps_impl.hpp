@@ -130,7 +130,8 @@ template <class T> double shrink_by_penalty(const GroupPenalty& p, const T* step
 }
 
 // From `point` to `accept`, through z, which may be the gradient. What thresholds single weights, the smaller groups,
-// comes first. The last part of scratch holds the inverse metric. Returned is the sum of shapes at the end of the step.
+// comes first. The last part of scratch holds the inverse metric. Returned is the cost at the end of the step, but for
+// terms of single weights that have factors.
 template <class T, class Rule>
 double take_step(const Rule& rule, T* z, i64 rows, i64 columns, const GroupPenalty& p, const T* steps, T* scratch) {
     const i64 n = p.groups.n;
@@ -157,9 +158,17 @@ double take_step(const Rule& rule, T* z, i64 rows, i64 columns, const GroupPenal
         group_sums(p.groups, rows, columns, factors, [=](i64 j, i64) { return (small * z[j]) * (small * z[j]); });
         cost = shrink_by_penalty(p, steps, factors, values, inverse, 1 / small);
     }
-    for_each_weight(p.groups, rows, columns,
-                    [=](i64 j, i64 g) { rule.accept(j, factors[g] == 0 ? T(0) : z[j] * factors[g]); });
-    return cost;
+    const auto end_of = [=](i64 j, i64 g) { return factors[g] == 0 ? T(0) : z[j] * factors[g]; };
+    if ((p.inner_l1 <= 0 && p.l2 <= 0) || p.groups.inner_factors != nullptr) {
+        for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) { rule.accept(j, end_of(j, g)); });
+        return cost;
+    }
+    const T l1 = static_cast<T>(p.inner_l1), half_l2 = static_cast<T>(0.5 * p.l2);
+    return cost + sum_over_weights<T>(p.groups, rows, columns, [=](i64 j, i64 g) {
+        const T end = end_of(j, g);
+        rule.accept(j, end);
+        return l1 * absolute(end) + half_l2 * end * end;
+    });
 }
 
 template <class T>
@@ -229,7 +238,8 @@ double sgd_groups_by(const Rule& rule, const T* x, T* gradient, i64 rows, i64 co
     for_parts(rows, columns, p, [&](i64 start, i64 n_rows, i64 n_columns, const GroupPenalty& part) {
         cost += take_step(rule.from(start), gradient + start, n_rows, n_columns, part, steps, scratch);
     });
-    return cost + GroupOperations<T>::inner_cost(x, rows, columns, p, scratch);
+    if (p.groups.inner_factors != nullptr) cost += GroupOperations<T>::inner_cost(x, rows, columns, p, scratch);
+    return cost;
 }
 
 template <class T>
@@ -271,7 +281,8 @@ double adam_groups(T* w, T* gradient, T* first, T* second, i64 rows, i64 columns
                      });
         cost += take_step(rule.from(start), gradient + start, n_rows, n_columns, part, steps, scratch);
     });
-    return cost + GroupOperations<T>::inner_cost(w, rows, columns, p, scratch);
+    if (p.groups.inner_factors != nullptr) cost += GroupOperations<T>::inner_cost(w, rows, columns, p, scratch);
+    return cost;
 }
 
 // ------------------------------------------- its parts, for what is no shape of norms: advance, a prox, and accept

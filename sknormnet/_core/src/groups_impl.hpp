@@ -99,6 +99,38 @@ SKNORMNET_FLATTEN SKNORMNET_NOINLINE void for_each_weight(const Groups& groups, 
     }
 }
 
+// The same, and the sum of what body returns.
+template <i64 fixed, class T, class Body>
+inline double sum_over_rows(const Groups& groups, i64 rows, i64 some_columns, const Body& body) {
+    const i64 columns = fixed > 0 ? fixed : some_columns;
+    const i64 most = columns < CHUNK ? CHUNK / columns : 1;
+    const bool by_input = groups.by == sknormnet::BY_INPUT;
+    double total = 0;
+    for (i64 first = 0; first < rows; first += most) {
+        Lanes<T> lanes;
+        for (i64 i = first; i < smaller(first + most, rows); ++i) {
+            const i64 start = i * columns, g = groups.of_row == nullptr ? i : groups.of_row[i];
+            if (by_input) {
+                lanes.add(start, start + columns, [=](i64 j) { return body(j, g); });
+            } else {
+                lanes.add(start, start + columns, [=](i64 j) { return body(j, j - start); });
+            }
+        }
+        total += lanes.total();
+    }
+    return total;
+}
+
+template <class T, class Body>
+SKNORMNET_FLATTEN SKNORMNET_NOINLINE double sum_over_weights(const Groups& groups, i64 rows, i64 columns, Body body) {
+    const i64 n = rows * columns;
+    if (groups.by == sknormnet::BY_WEIGHT) return sum_in_chunks<T>(n, [=](i64 j) { return body(j, j); });
+    if (groups.by == sknormnet::BY_MATRIX) return sum_in_chunks<T>(n, [=](i64 j) { return body(j, i64(0)); });
+    if (columns == 16) return sum_over_rows<16, T>(groups, rows, columns, body);
+    if (columns == 32) return sum_over_rows<32, T>(groups, rows, columns, body);
+    return sum_over_rows<0, T>(groups, rows, columns, body);
+}
+
 #include "shapes_impl.hpp"
 
 // ------------------------------------------------------------------------------------------------- operations
