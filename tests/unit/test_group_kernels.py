@@ -239,6 +239,47 @@ def test_groups_of_one_weight_are_single_weights(name, by, shape):
     assert_array_equal(one.residual(P, G, 0.6), other.residual(P, G, 0.6))
 
 
+@pytest.mark.parametrize("by, shape", [("input", (1, 5)), ("output", (5, 1))])
+@pytest.mark.parametrize("name", ["linear", "mcp", "scad", "limit"])
+def test_a_group_that_is_all_of_a_matrix(name, by, shape):
+    options = dict(inner=0.2, l2=0.1, gamma=3.0, limit=0.8)
+    one, other = GroupKernel(name, by, **options), GroupKernel(name, "matrix", **options)
+    V, G = np.random.default_rng(6).normal(size=(2, *shape))
+    P = one.prox(V, 0.5, 0.6)
+    assert_allclose(P, other.prox(V, 0.5, 0.6), rtol=1e-14)
+    assert_allclose(one.value(P, 0.6), other.value(P, 0.6), rtol=1e-14)
+    assert_allclose(one.residual(P, G, 0.6), other.residual(P, G, 0.6), rtol=1e-14)
+
+
+OVERFLOWING = {
+    "rows": dict(by="input"),
+    "joined rows": dict(by="input", groups=JOINED),
+    "columns": dict(by="output"),
+    "single weights": dict(by="weight"),
+}
+
+
+@both_dtypes
+@pytest.mark.parametrize("options", OVERFLOWING.values(), ids=OVERFLOWING)
+@pytest.mark.parametrize("name", ["linear", "mcp", "limit"])
+def test_squares_that_overflow_in_one_group_leave_the_others_as_they_are(name, options, dtype):
+    """Of its own group the large weight makes the norm, all else being lost in its rounding."""
+    kernel = GroupKernel(name, gamma=3.0, limit=0.8, inner=0.1, l2=0.05, **options)
+    V, G = np.random.default_rng(8).normal(size=(2, 4, 3)).astype(dtype)
+    large = V.copy()
+    large[1, 2] = 0.1 * np.sqrt(np.finfo(dtype).max) * 1e3
+    own = {"rows": np.s_[1, :], "joined rows": np.s_[1, :], "columns": np.s_[:, 2], "single weights": np.s_[1, 2]}
+    others = np.ones((4, 3), dtype=bool)
+    others[next(where for name, where in own.items() if OVERFLOWING[name] is options)] = False
+    P, expected = kernel.prox(large, 0.5, 0.6), kernel.prox(V, 0.5, 0.6)
+    assert_array_equal(P[others], expected[others])
+    end = 0.8 if name == "limit" else (large[1, 2] - (0.5 * 0.6) * 0.1) / (1 + 0.5 * 0.6 * 0.05)
+    assert_allclose(P[1, 2], end, rtol=4 * np.finfo(dtype).eps)
+    assert_array_equal(kernel.subgradient(large, 0.6)[others], kernel.subgradient(V, 0.6)[others])
+    if name != "limit":  # beyond it there is no subdifferential
+        assert_array_equal(kernel.residual(large, G, 0.6)[others], kernel.residual(V, G, 0.6)[others])
+
+
 BAD = [
     (dict(by="output", row_factors=[1.0]), "feature_weights need by='weight' or by='input', got by='output'"),
     (dict(by="matrix", row_factors=[1.0]), "got by='matrix'"),

@@ -71,14 +71,15 @@ template <class T> inline T factor_of(T kept, T norm, T of_zero) {
     return norm - norm == 0 ? factor : norm - norm;
 }
 
-// values[g] <- the shape at the prox, from the sum of squares of group g, which `factors` hold: overwritten by what is
+// values[g] <- the shape at the prox, from the norm of group g or its square, which `factors` hold: overwritten by what is
 // left of the group. With c = 1 + step*l2, the prox of rho + l2*t^2/2 is that of rho at (t / c, step / c);
 // shrink(g, step) is 1 / c. Where a norm is not finite, neither is its value.
 template <class T, class Shape, class Strength, class Shrink>
-SKNORMNET_FLATTEN void shrink_groups(const Shape& shape, i64 n, const T* steps, T* factors, T* values, T back,
+SKNORMNET_FLATTEN void shrink_groups(const Shape& shape, i64 n, const T* steps, T* factors, T* values, bool squares,
                                      const Strength& strength, const Shrink& shrink) {
     for_groups(n, [=](i64 g) {
-        const T norm = square_root(factors[g]) * back, s = strength(g), c = shrink(g, steps[g]);
+        const T root = square_root(factors[g]), norm = squares ? root : factors[g];
+        const T s = strength(g), c = shrink(g, steps[g]);
         const T kept = shape.prox(norm * c, steps[g] * c, s);
         factors[g] = factor_of(kept, norm, static_cast<T>(Shape::OF_ZERO));
         values[g] = shape.value(kept, s) + (norm - norm);
@@ -87,11 +88,11 @@ SKNORMNET_FLATTEN void shrink_groups(const Shape& shape, i64 n, const T* steps, 
 
 // The same for a shape that is written in Python; `shorter` is scratch.
 template <class T, class Shrink>
-void shrink_custom(const GroupPenalty& p, const T* steps, T* factors, T* values, T* shorter, T back,
+void shrink_custom(const GroupPenalty& p, const T* steps, T* factors, T* values, T* shorter, bool squares,
                    const Shrink& shrink) {
     const i64 n = p.groups.n;
     for (i64 g = 0; g < n; ++g) {
-        factors[g] = square_root(factors[g]) * back;
+        if (squares) factors[g] = square_root(factors[g]);
         values[g] = factors[g] * shrink(g, steps[g]);
         shorter[g] = steps[g] * shrink(g, steps[g]);
     }
@@ -109,12 +110,12 @@ void shrink_custom(const GroupPenalty& p, const T* steps, T* factors, T* values,
 }
 
 template <class T> double shrink_by_penalty(const GroupPenalty& p, const T* steps, T* factors, T* values, T* shorter,
-                                            T back) {
+                                            bool squares) {
     const auto run = [&](const auto& shrink) {
-        if (p.shape == sknormnet::CUSTOM) return shrink_custom(p, steps, factors, values, shorter, back, shrink);
+        if (p.shape == sknormnet::CUSTOM) return shrink_custom(p, steps, factors, values, shorter, squares, shrink);
         with_shape<T>(p, [&](const auto& shape) {
             with_strength<T>(p, [&](const auto& strength) {
-                shrink_groups(shape, p.groups.n, steps, factors, values, back, strength, shrink);
+                shrink_groups(shape, p.groups.n, steps, factors, values, squares, strength, shrink);
             });
         });
     };
@@ -152,11 +153,10 @@ double take_step(const Rule& rule, T* z, i64 rows, i64 columns, const GroupPenal
             return v * v;
         });
     }
-    double cost = shrink_by_penalty(p, steps, factors, values, inverse, T(1));
-    if (!(cost - cost == 0)) {  // squares may have overflowed: once more, with weights so much smaller
-        const T small = GroupOperations<T>::small;
-        group_sums(p.groups, rows, columns, factors, [=](i64 j, i64) { return (small * z[j]) * (small * z[j]); });
-        cost = shrink_by_penalty(p, steps, factors, values, inverse, 1 / small);
+    double cost = shrink_by_penalty(p, steps, factors, values, inverse, true);
+    if (!(cost - cost == 0)) {  // squares may have overflowed
+        GroupOperations<T>::norms(z, rows, columns, p.groups, factors);
+        cost = shrink_by_penalty(p, steps, factors, values, inverse, false);
     }
     const auto end_of = [=](i64 j, i64 g) { return factors[g] == 0 ? T(0) : z[j] * factors[g]; };
     if ((p.inner_l1 <= 0 && p.l2 <= 0) || p.groups.inner_factors != nullptr) {

@@ -139,18 +139,15 @@ SKNORMNET_FLATTEN SKNORMNET_NOINLINE double sum_over_weights(const Groups& group
 template <class T> inline T* part_of(T* scratch, i64 k, i64 n) { return scratch + k * ((n + 15) / 16 * 16); }
 
 template <class T> struct GroupOperations {
-    static constexpr T small = sizeof(T) == 4 ? T(0x1p-80) : T(0x1p-560);
-
-    // Squares may overflow: then once more, with weights so much smaller. Squares that underflow are zeros.
+    // Squares that underflow are zeros. Where they overflow, a group's are taken once more, of weights so much smaller.
     static void norms(const T* w, i64 rows, i64 columns, const Groups& groups, T* sums) {
         group_sums(groups, rows, columns, sums, [=](i64 j, i64) { return w[j] * w[j]; });
         const bool finite = all_finite(sums, groups.n);
-        if (!finite) {
-            group_sums(groups, rows, columns, sums, [=](i64 j, i64) { return (small * w[j]) * (small * w[j]); });
+        for_groups(groups.n, [=](i64 g) { sums[g] = square_root(sums[g]); });
+        if (finite) return;
+        for (i64 g = 0; g < groups.n; ++g) {
+            if (!(sums[g] - sums[g] == 0)) sums[g] = large_norm(w, rows, columns, groups, g);
         }
-        const T back = finite ? T(1) : 1 / small;
-#pragma omp simd
-        for (i64 g = 0; g < groups.n; ++g) sums[g] = square_root(sums[g]) * back;
     }
 
     // body(g, strength times the inner factor of group g)
@@ -233,6 +230,20 @@ template <class T> struct GroupOperations {
     }
 
   private:
+    static constexpr T small = sizeof(T) == 4 ? T(0x1p-80) : T(0x1p-560);
+
+    static T large_norm(const T* w, i64 rows, i64 columns, const Groups& groups, i64 g) {
+        if (groups.by == sknormnet::BY_WEIGHT) return absolute(w[g]);
+        const bool by_input = groups.by == sknormnet::BY_INPUT, by_output = groups.by == sknormnet::BY_OUTPUT;
+        const i64 begin = by_output ? g : 0, end = by_output ? g + 1 : columns;
+        T sum = 0;
+        for (i64 i = 0; i < rows; ++i) {
+            if (by_input && (groups.of_row == nullptr ? i : groups.of_row[i]) != g) continue;
+            for (i64 j = begin; j < end; ++j) sum += (small * w[i * columns + j]) * (small * w[i * columns + j]);
+        }
+        return square_root(sum) / small;
+    }
+
     // out[g] <- slope / norm, which times w is the group's gradient; 0 for a group of zeros, whose slope is in at_norm
     static void slopes(const T* w, i64 rows, i64 columns, const GroupPenalty& p, T* out, T* at_norm) {
         norms(w, rows, columns, p.groups, out);
