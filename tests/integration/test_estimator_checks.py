@@ -87,7 +87,9 @@ OPTIONS = [
     NormRegMLPClassifier(
         (8,), penalty=SparseGroupLasso(0.3), warm_start=True, shuffle=False, learning_rate="adaptive", **SOLVERS["sgd"]
     ),
-    NormRegMLPClassifier((), penalty=Sum((L1(), L2())), penalize_intercepts=True, batch_size=5, **SOLVERS["adam"]),
+    NormRegMLPClassifier(
+        (), penalty=Sum((L1(), L2())), penalize_intercepts=True, batch_size=5, shuffle="block", **SOLVERS["adam"]
+    ),
     NormRegMLPRegressor((8,), "logistic", loss=Huber(0.5), penalty=L2Norm("network"), solver="fista", max_iter=30),
     NormRegMLPRegressor(
         (8, 6),
