@@ -112,7 +112,8 @@ class Fista(Solver):
                 objective.prox(new, step)
                 move = new.astype(np.float64) - z
                 new_smooth, new_data_loss = self._smooth(objective, new, new_gradient, bounds)
-                bound = smooth_at_z + gradient.astype(np.float64) @ move + (move @ move) / (2 * step)
+                with np.errstate(over="ignore", invalid="ignore"):  # where z is so far out that its loss is infinite
+                    bound = smooth_at_z + gradient.astype(np.float64) @ move + (move @ move) / (2 * step)
                 if new_smooth <= bound + SLACK * eps * abs(smooth_at_z):
                     break
                 step *= 0.5

@@ -150,6 +150,15 @@ def test_a_step_of_lbfgs_that_overflows_is_shortened():
     assert model.n_iter_ > 20
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning", "ignore::sklearn.exceptions.ConvergenceWarning")
+def test_momentum_of_fista_that_overflows_does_not_warn():
+    model = NormRegMLPRegressor((), loss="gamma", solver="fista", penalty="none", max_iter=3, random_state=0)
+    model.set_params(warm_start=True)
+    for _ in range(2):
+        model.fit([[12573022.10933933]], [0.13210486])
+        assert np.isfinite(model.objective_)
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_warm_start_does_not_go_on_with_the_steps_that_diverged():
     """Momentum of 1e30 and more would throw the weights that were kept away again."""
