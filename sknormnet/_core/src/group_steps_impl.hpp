@@ -127,9 +127,15 @@ template <class T> double shrink_by_penalty(const GroupPenalty& p, const T* step
     return sum_in_chunks<T>(p.groups.n, [=](i64 g) { return values[g]; });
 }
 
+// Whether a step sums the cost of single weights in its last pass; vectors of four make that slower than a pass of its
+// own.
+template <class T> inline bool sums_cost_of_weights(const GroupPenalty& p) {
+    return Lanes<T>::N >= 8 && (p.inner_l1 > 0 || p.l2 > 0) && p.groups.inner_factors == nullptr;
+}
+
 // From `point` to `accept`, through z, which may be the gradient. What thresholds single weights, the smaller groups,
-// comes first. The last part of scratch holds the inverse metric. Returned is the cost at the end of the step, but for
-// terms of single weights that have factors.
+// comes first. The last part of scratch holds the inverse metric. Returned is the cost at the end of the step, that of
+// single weights only as `sums_cost_of_weights` says.
 template <class T, class Rule>
 double take_step(const Rule& rule, T* z, i64 rows, i64 columns, const GroupPenalty& p, const T* steps, T* scratch) {
     const i64 n = p.groups.n;
@@ -157,7 +163,7 @@ double take_step(const Rule& rule, T* z, i64 rows, i64 columns, const GroupPenal
         cost = shrink_by_penalty(p, steps, factors, values, inverse);
     }
     const auto end_of = [=](i64 j, i64 g) { return factors[g] == 0 ? T(0) : z[j] * factors[g]; };
-    if ((p.inner_l1 <= 0 && p.l2 <= 0) || p.groups.inner_factors != nullptr) {
+    if (!sums_cost_of_weights<T>(p)) {
         for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) { rule.accept(j, end_of(j, g)); });
         return cost;
     }
@@ -236,8 +242,7 @@ double sgd_groups_by(const Rule& rule, const T* x, T* gradient, i64 rows, i64 co
     for_parts(rows, columns, p, [&](i64 start, i64 n_rows, i64 n_columns, const GroupPenalty& part) {
         cost += take_step(rule.from(start), gradient + start, n_rows, n_columns, part, steps, scratch);
     });
-    if (p.groups.inner_factors != nullptr) cost += GroupOperations<T>::inner_cost(x, rows, columns, p, scratch);
-    return cost;
+    return sums_cost_of_weights<T>(p) ? cost : cost + GroupOperations<T>::inner_cost(x, rows, columns, p, scratch);
 }
 
 template <class T>
@@ -279,8 +284,7 @@ double adam_groups(T* w, T* gradient, T* first, T* second, i64 rows, i64 columns
                      });
         cost += take_step(rule.from(start), gradient + start, n_rows, n_columns, part, steps, scratch);
     });
-    if (p.groups.inner_factors != nullptr) cost += GroupOperations<T>::inner_cost(w, rows, columns, p, scratch);
-    return cost;
+    return sums_cost_of_weights<T>(p) ? cost : cost + GroupOperations<T>::inner_cost(w, rows, columns, p, scratch);
 }
 
 // ------------------------------------------- its parts, for what is no shape of norms: advance, a prox, and accept
