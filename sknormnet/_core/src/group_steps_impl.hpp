@@ -71,15 +71,14 @@ template <class T> inline T factor_of(T kept, T norm, T of_zero) {
     return norm - norm == 0 ? factor : norm - norm;
 }
 
-// values[g] <- the shape at the prox, from the norm of group g or its square, which `factors` hold: overwritten by what is
-// left of the group. With c = 1 + step*l2, the prox of rho + l2*t^2/2 is that of rho at (t / c, step / c);
+// values[g] <- the shape at the prox, from the norm of group g, which `factors` hold: overwritten by what is left of the
+// group. With c = 1 + step*l2, the prox of rho + l2*t^2/2 is that of rho at (t / c, step / c);
 // shrink(g, step) is 1 / c. Where a norm is not finite, neither is its value.
 template <class T, class Shape, class Strength, class Shrink>
-SKNORMNET_FLATTEN void shrink_groups(const Shape& shape, i64 n, const T* steps, T* factors, T* values, bool squares,
+SKNORMNET_FLATTEN void shrink_groups(const Shape& shape, i64 n, const T* steps, T* factors, T* values,
                                      const Strength& strength, const Shrink& shrink) {
     for_groups(n, [=](i64 g) {
-        const T root = square_root(factors[g]), norm = squares ? root : factors[g];
-        const T s = strength(g), c = shrink(g, steps[g]);
+        const T norm = factors[g], s = strength(g), c = shrink(g, steps[g]);
         const T kept = shape.prox(norm * c, steps[g] * c, s);
         factors[g] = factor_of(kept, norm, static_cast<T>(Shape::OF_ZERO));
         values[g] = shape.value(kept, s) + (norm - norm);
@@ -88,11 +87,10 @@ SKNORMNET_FLATTEN void shrink_groups(const Shape& shape, i64 n, const T* steps, 
 
 // The same for a shape that is written in Python; `shorter` is scratch.
 template <class T, class Shrink>
-void shrink_custom(const GroupPenalty& p, const T* steps, T* factors, T* values, T* shorter, bool squares,
+void shrink_custom(const GroupPenalty& p, const T* steps, T* factors, T* values, T* shorter,
                    const Shrink& shrink) {
     const i64 n = p.groups.n;
     for (i64 g = 0; g < n; ++g) {
-        if (squares) factors[g] = square_root(factors[g]);
         values[g] = factors[g] * shrink(g, steps[g]);
         shorter[g] = steps[g] * shrink(g, steps[g]);
     }
@@ -109,13 +107,12 @@ void shrink_custom(const GroupPenalty& p, const T* steps, T* factors, T* values,
     for (i64 g = 0; g < n; ++g) values[g] += shorter[g];
 }
 
-template <class T> double shrink_by_penalty(const GroupPenalty& p, const T* steps, T* factors, T* values, T* shorter,
-                                            bool squares) {
+template <class T> double shrink_by_penalty(const GroupPenalty& p, const T* steps, T* factors, T* values, T* shorter) {
     const auto run = [&](const auto& shrink) {
-        if (p.shape == sknormnet::CUSTOM) return shrink_custom(p, steps, factors, values, shorter, squares, shrink);
+        if (p.shape == sknormnet::CUSTOM) return shrink_custom(p, steps, factors, values, shorter, shrink);
         with_shape<T>(p, [&](const auto& shape) {
             with_strength<T>(p, [&](const auto& strength) {
-                shrink_groups(shape, p.groups.n, steps, factors, values, squares, strength, shrink);
+                shrink_groups(shape, p.groups.n, steps, factors, values, strength, shrink);
             });
         });
     };
@@ -130,9 +127,15 @@ template <class T> double shrink_by_penalty(const GroupPenalty& p, const T* step
     return sum_in_chunks<T>(p.groups.n, [=](i64 g) { return values[g]; });
 }
 
+// Whether a step sums the cost of single weights in its last pass; vectors of four make that slower than a pass of its
+// own.
+template <class T> inline bool sums_cost_of_weights(const GroupPenalty& p) {
+    return Lanes<T>::N >= 8 && (p.inner_l1 > 0 || p.l2 > 0) && p.groups.inner_factors == nullptr;
+}
+
 // From `point` to `accept`, through z, which may be the gradient. What thresholds single weights, the smaller groups,
-// comes first. The last part of scratch holds the inverse metric. Returned is the cost at the end of the step, but for
-// terms of single weights that have factors.
+// comes first. The last part of scratch holds the inverse metric. Returned is the cost at the end of the step, that of
+// single weights only as `sums_cost_of_weights` says.
 template <class T, class Rule>
 double take_step(const Rule& rule, T* z, i64 rows, i64 columns, const GroupPenalty& p, const T* steps, T* scratch) {
     const i64 n = p.groups.n;
@@ -153,13 +156,14 @@ double take_step(const Rule& rule, T* z, i64 rows, i64 columns, const GroupPenal
             return v * v;
         });
     }
-    double cost = shrink_by_penalty(p, steps, factors, values, inverse, true);
+    for_groups(n, [=](i64 g) { factors[g] = square_root(factors[g]); });
+    double cost = shrink_by_penalty(p, steps, factors, values, inverse);
     if (!(cost - cost == 0)) {  // squares may have overflowed
         GroupOperations<T>::norms(z, rows, columns, p.groups, factors);
-        cost = shrink_by_penalty(p, steps, factors, values, inverse, false);
+        cost = shrink_by_penalty(p, steps, factors, values, inverse);
     }
     const auto end_of = [=](i64 j, i64 g) { return factors[g] == 0 ? T(0) : z[j] * factors[g]; };
-    if ((p.inner_l1 <= 0 && p.l2 <= 0) || p.groups.inner_factors != nullptr) {
+    if (!sums_cost_of_weights<T>(p)) {
         for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) { rule.accept(j, end_of(j, g)); });
         return cost;
     }
@@ -238,8 +242,7 @@ double sgd_groups_by(const Rule& rule, const T* x, T* gradient, i64 rows, i64 co
     for_parts(rows, columns, p, [&](i64 start, i64 n_rows, i64 n_columns, const GroupPenalty& part) {
         cost += take_step(rule.from(start), gradient + start, n_rows, n_columns, part, steps, scratch);
     });
-    if (p.groups.inner_factors != nullptr) cost += GroupOperations<T>::inner_cost(x, rows, columns, p, scratch);
-    return cost;
+    return sums_cost_of_weights<T>(p) ? cost : cost + GroupOperations<T>::inner_cost(x, rows, columns, p, scratch);
 }
 
 template <class T>
@@ -281,8 +284,7 @@ double adam_groups(T* w, T* gradient, T* first, T* second, i64 rows, i64 columns
                      });
         cost += take_step(rule.from(start), gradient + start, n_rows, n_columns, part, steps, scratch);
     });
-    if (p.groups.inner_factors != nullptr) cost += GroupOperations<T>::inner_cost(w, rows, columns, p, scratch);
-    return cost;
+    return sums_cost_of_weights<T>(p) ? cost : cost + GroupOperations<T>::inner_cost(w, rows, columns, p, scratch);
 }
 
 // ------------------------------------------- its parts, for what is no shape of norms: advance, a prox, and accept

@@ -20,9 +20,9 @@ template <class Body> inline void for_groups(i64 n, const Body& body) {
 
 template <class T, class Body, class Done>
 inline void row_sums(i64 rows, i64 columns, const Body& body, const Done& done) {
-    if (columns == 16) return row_sums<16, T>(rows, 16, 16, body, done);
-    if (columns == 32) return row_sums<32, T>(rows, 32, 32, body, done);
-    row_sums<0, T>(rows, columns, columns, body, done);
+    if (columns == 16) return row_sums<16, T>(rows, columns, body, done);
+    if (columns == 32) return row_sums<32, T>(rows, columns, body, done);
+    row_sums<0, T>(rows, columns, body, done);
 }
 
 // Four rows a pass: the sums are read and written a quarter as often.
@@ -53,7 +53,7 @@ SKNORMNET_FLATTEN SKNORMNET_NOINLINE void group_sums(const Groups& groups, i64 r
     fill(sums, groups.n, T(0));
     if (groups.by == sknormnet::BY_INPUT) {
         return row_sums<0, T>(
-            rows, columns, columns, [=](i64 j, i64 i) { return body(j, of_row[i]); },
+            rows, columns, [=](i64 j, i64 i) { return body(j, of_row[i]); },
             [=](i64 first, i64 n, const T* of_rows) {
                 for (i64 t = 0; t < n; ++t) sums[of_row[first + t]] += of_rows[t];
             });

@@ -214,9 +214,16 @@ template <class T> void add_scaled(T* SKNORMNET_RESTRICT out, const T* SKNORMNET
 }
 
 template <class T> void squared_norms(const T* a, i64 stride, T* SKNORMNET_RESTRICT out, i64 rows, i64 columns) {
-    row_sums<0, T>(rows, columns, stride, [=](i64 j, i64) { return a[j] * a[j]; }, [=](i64 first, i64 n, const T* sums) {
-        for (i64 i = 0; i < n; ++i) out[first + i] = sums[i];
-    });
+    if (columns < 16) {  // too short for sums of whole vectors
+#pragma omp simd
+        for (i64 i = 0; i < rows; ++i) out[i] = a[i * stride] * a[i * stride];
+        for (i64 j = 1; j < columns; ++j) {
+#pragma omp simd
+            for (i64 i = 0; i < rows; ++i) out[i] += a[i * stride + j] * a[i * stride + j];
+        }
+        return;
+    }
+    sums_of_rows(rows, columns, stride, out, [=](i64 k, i64) { return a[k] * a[k]; });
 }
 
 template <class T> double sum_of_bounds(const T* inputs, const T* deltas, i64 n) {
@@ -231,10 +238,7 @@ template <class T> double sum_of_bounds(const T* inputs, const T* deltas, i64 n)
 template <class T>
 void matrix_vector(const T* a, i64 stride, const T* SKNORMNET_RESTRICT w, T* SKNORMNET_RESTRICT out, i64 rows,
                    i64 columns) {
-    const auto body = [=](i64 j, i64 i) { return a[j] * (w - i * stride)[j]; };
-    row_sums<0, T>(rows, columns, stride, body, [=](i64 first, i64 n, const T* sums) {
-        for (i64 i = 0; i < n; ++i) out[first + i] = sums[i];
-    });
+    sums_of_rows(rows, columns, stride, out, [=](i64 k, i64 j) { return a[k] * w[j]; });
 }
 
 template <class T>

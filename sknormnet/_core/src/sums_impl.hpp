@@ -18,28 +18,47 @@ template <class Body> inline void for_columns(i64 n, const Body& body) {
     for (; j < n; ++j) body(j);
 }
 
-// Sixteen sums side by side, added up by halves: what an "omp simd reduction" leaves, compilers add up one after the
-// other. GCC keeps a vector in a register, but an array in memory.
+template <int n, class T> inline T sum_by_halves(const T* x) {
+    if constexpr (n == 1) {
+        return x[0];
+    } else {
+        T half[n / 2];
+#pragma omp simd
+        for (i64 t = 0; t < n / 2; ++t) half[t] = x[t] + x[t + n / 2];
+        return sum_by_halves<n / 2>(half);
+    }
+}
+
+// Sums side by side in a vector of the machine, added up by halves: what an "omp simd reduction" leaves, compilers add up
+// one after the other. GCC keeps a vector in a register, but an array in memory.
 template <class T> class Lanes {
   public:
-    // sums += body(t) for t < 16
+#if defined(__AVX512F__)
+    static constexpr int N = 64 / sizeof(T);
+#elif defined(__AVX__)
+    static constexpr int N = 32 / sizeof(T);
+#else
+    static constexpr int N = 16 / sizeof(T);
+#endif
+
+    // sums += body(t) for t < N
     template <class Body> void add(const Body& body) {
-        T values[16];
+        T values[N];
 #pragma omp simd
-        for (i64 t = 0; t < 16; ++t) values[t] = body(t);
+        for (i64 t = 0; t < N; ++t) values[t] = body(t);
 #if defined(__GNUC__)
         Vector terms;
         memcpy(&terms, values, sizeof(terms));
         sums_ += terms;
 #else
-        for (i64 t = 0; t < 16; ++t) sums_[t] += values[t];
+        for (i64 t = 0; t < N; ++t) sums_[t] += values[t];
 #endif
     }
 
     // sums += body(j) for start <= j < stop
     template <class Body> void add(i64 start, i64 stop, const Body& body) {
         i64 j = start;
-        for (; j + 16 <= stop; j += 16) add([=](i64 t) { return body(j + t); });
+        for (; j + N <= stop; j += N) add([=](i64 t) { return body(j + t); });
         for (; j + 4 <= stop; j += 4) {
 #pragma omp simd simdlen(4)
             for (i64 t = 0; t < 4; ++t) fours_[t] += body(j + t);
@@ -47,24 +66,18 @@ template <class T> class Lanes {
         for (; j < stop; ++j) rest_ += body(j);
     }
 
-    void copy_to(T* out) const { memcpy(out, &sums_, sizeof(sums_)); }
-
     T total() const {
-        T sixteen[16], eight[8], four[4];
-        copy_to(sixteen);
-#pragma omp simd
-        for (i64 t = 0; t < 8; ++t) eight[t] = sixteen[t] + sixteen[t + 8];
-#pragma omp simd simdlen(4)
-        for (i64 t = 0; t < 4; ++t) four[t] = fours_[t] + (eight[t] + eight[t + 4]);
-        return ((four[0] + four[2]) + (four[1] + four[3])) + rest_;
+        T sums[N];
+        memcpy(sums, &sums_, sizeof(sums));
+        return (sum_by_halves<N>(sums) + sum_by_halves<4>(fours_)) + rest_;
     }
 
   private:
 #if defined(__GNUC__)
-    typedef T Vector __attribute__((vector_size(16 * sizeof(T))));
+    typedef T Vector __attribute__((vector_size(N * sizeof(T))));
     Vector sums_ = {};
 #else
-    T sums_[16] = {};
+    T sums_[N] = {};
 #endif
     T fours_[4] = {}, rest_ = 0;
 };
@@ -76,7 +89,34 @@ template <class T, class Body> inline T sum_over(i64 start, i64 stop, const Body
     return lanes.total();
 }
 
-// The same for all j < n, in chunks whose sums are added up in double.
+// out[i] <- sum over j < columns of body(index, j), where the rows of the table begin a stride apart. Four rows at once
+// hide each other's latency.
+template <class T, class Body>
+inline void sums_of_rows(i64 rows, i64 columns, i64 stride, T* SKNORMNET_RESTRICT out, const Body& body) {
+    i64 i = 0;
+    for (; i + 4 <= rows; i += 4) {
+        const i64 r0 = i * stride, r1 = r0 + stride, r2 = r1 + stride, r3 = r2 + stride;
+        Lanes<T> s0, s1, s2, s3;
+        i64 j = 0;
+        for (; j + Lanes<T>::N <= columns; j += Lanes<T>::N) {
+            s0.add([=](i64 t) { return body(r0 + j + t, j + t); });
+            s1.add([=](i64 t) { return body(r1 + j + t, j + t); });
+            s2.add([=](i64 t) { return body(r2 + j + t, j + t); });
+            s3.add([=](i64 t) { return body(r3 + j + t, j + t); });
+        }
+        s0.add(j, columns, [=](i64 k) { return body(r0 + k, k); });
+        s1.add(j, columns, [=](i64 k) { return body(r1 + k, k); });
+        s2.add(j, columns, [=](i64 k) { return body(r2 + k, k); });
+        s3.add(j, columns, [=](i64 k) { return body(r3 + k, k); });
+        out[i] = s0.total();
+        out[i + 1] = s1.total();
+        out[i + 2] = s2.total();
+        out[i + 3] = s3.total();
+    }
+    for (; i < rows; ++i) out[i] = sum_over<T>(0, columns, [=](i64 j) { return body(i * stride + j, j); });
+}
+
+// Sum of body(j) for j < n, in chunks whose sums are added up in double.
 template <class T, class Body> inline double sum_in_chunks(i64 n, const Body& body) {
     double total = 0;
     for (i64 start = 0; start < n; start += CHUNK) total += sum_over<T>(start, smaller(start + CHUNK, n), body);
@@ -88,11 +128,11 @@ template <i64 n, class T> inline void add_neighbours(const T* SKNORMNET_RESTRICT
     for (i64 k = 0; k < n; ++k) out[k] = x[2 * k] + x[2 * k + 1];
 }
 
-// done(first, n, sums) with the sums over n <= 16 rows of body(index, row), where rows begin a stride apart. Sixteen sums
-// to a row, which are added up for sixteen rows at once: the horizontal sum of a short row would cost more than the row.
-// `fixed` is the number of columns where it is known.
+// done(first, n, sums) with the sums over n <= 16 rows of body(index, row). Sixteen sums to a row, which are added up for
+// sixteen rows at once: the horizontal sum of a short row would cost more than the row. `fixed` is the number of columns
+// where it is known.
 template <i64 fixed, class T, class Body, class Done>
-inline void row_sums(i64 rows, i64 some_columns, i64 stride, const Body& body, const Done& done) {
+inline void row_sums(i64 rows, i64 some_columns, const Body& body, const Done& done) {
     constexpr i64 N = 16;
     const i64 columns = fixed > 0 ? fixed : some_columns;
     const i64 whole = columns - columns % N;
@@ -100,10 +140,14 @@ inline void row_sums(i64 rows, i64 some_columns, i64 stride, const Body& body, c
         const i64 n = smaller(N, rows - first);
         T sums[N * N], half[N * N / 2], rest[N] = {};
         for (i64 i = 0; i < n; ++i) {
-            const i64 row = first + i, start = row * stride;
-            Lanes<T> lanes;
-            for (i64 j = start; j < start + whole; j += N) lanes.add([=](i64 t) { return body(j + t, row); });
-            lanes.copy_to(sums + i * N);
+            const i64 row = first + i, start = row * columns;
+            T lanes[N] = {};
+            for (i64 j = start; j < start + whole; j += N) {
+#pragma omp simd
+                for (i64 t = 0; t < N; ++t) lanes[t] += body(j + t, row);
+            }
+#pragma omp simd
+            for (i64 t = 0; t < N; ++t) sums[i * N + t] = lanes[t];
             if (fixed % N != 0 || fixed == 0) {
                 T tail = 0;
                 for (i64 j = start + whole; j < start + columns; ++j) tail += body(j, row);
