@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "buffer.hpp"
-#include "network.hpp"
+#include "network_base.hpp"
 
 namespace sknormnet {
 
@@ -22,8 +22,7 @@ class Heads {
     // What LossFunction says. The loss takes whole rows, so a head's columns are copied to scratch, block by block.
     template <class T>
     double evaluate(const T* y, const T* raw, i64 rows, i64 raw_columns, const T* sample_weight, T scale, T* gradient) {
-        const auto loss = reinterpret_cast<LossFunction<T>>(sizeof(T) == sizeof(float) ? loss_.float_function
-                                                                                       : loss_.double_function);
+        const auto loss = reinterpret_cast<LossFunction<T>>(function_for<T>(loss_));
         const i64 n_heads = static_cast<i64>(widths_.size());
         T* const labels = reinterpret_cast<T*>(scratch_.data());
         T* const x = labels + block_;
