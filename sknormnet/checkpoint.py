@@ -20,6 +20,7 @@ from sknormnet.base import BaseNormRegMLP
 from sknormnet.classifier import NormRegMLPClassifier
 from sknormnet.regressor import NormRegMLPRegressor
 from sknormnet.solvers import STOCHASTIC_SOLVERS
+from sknormnet.tasks import reconstruct
 
 FORMAT = "sknormnet checkpoint"
 VERSION = 1
@@ -141,14 +142,14 @@ class Checkpoint:
         by_epochs = self.every_epochs is not None and fit.epochs >= self.every_epochs
         by_seconds = self.every_seconds is not None and time.monotonic() - fit.saved_at >= self.every_seconds
         if not fit.saved or by_epochs or by_seconds:
-            self._save(context.reconstruct(), fit)
+            self._save(reconstruct(context), fit)
         fit.epochs += 1
 
     def on_fit_task_end(self, estimator: Any, context: CallbackContext) -> None:
         """The fit ends."""
         fit = self._fits.get(context)
         if fit is not None and estimator.stop_reason_ != "diverged":  # which the epoch after the last save will again
-            self._save(context.reconstruct(), fit)
+            self._save(reconstruct(context), fit)
 
     def _save(self, estimator: BaseNormRegMLP, fit: _Fit) -> None:
         encoder = storage.Encoder()

@@ -476,7 +476,7 @@ class NormRegMLPClassifier(ClassifierMixin, BaseNormRegMLP):
         score : float
         """
         prediction = self.predict(X)
-        return self._encoding().score(y, prediction, sample_weight)
+        return self._encoding().score(y, prediction, validation.check_scoring_weight(sample_weight, len(prediction)))
 
     def _probabilities(self, X, log: bool):
         encoding, loss = self._decoder()

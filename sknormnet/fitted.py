@@ -324,7 +324,7 @@ class FittedNetwork(_HiddenFeatures, auto_wrap_output_keys=()):  # type: ignore[
         _check_finite(weights, intercepts)
         n_parameters = sum(array.size for array in weights + intercepts)
         n_entries = history_length(vars(self).get("history_"))
-        check_training_state(vars(self).get("_training_state") or {}, n_parameters, weights[0].dtype, n_entries)
+        check_training_state(vars(self).get("_training_state", {}), n_parameters, weights[0].dtype, n_entries)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

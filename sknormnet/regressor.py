@@ -413,7 +413,8 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         score : float
             At most 1; 0 is the score of the best constant.
         """
-        return self._loss().score(y, self.predict(X), sample_weight)
+        prediction = self.predict(X)
+        return self._loss().score(y, prediction, validation.check_scoring_weight(sample_weight, len(prediction)))
 
     def _encode_target(
         self, y: np.ndarray, dtype: np.dtype, *, going_on: bool, incremental: bool, classes: Any

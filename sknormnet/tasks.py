@@ -8,12 +8,19 @@ from typing import Any
 import numpy as np
 from sklearn.callback import CallbackContext
 
+_RECONSTRUCTIONS: dict[CallbackContext, Callable[[], Any]] = {}  # not on contexts, which pickled estimators hold
+
+
+def reconstruct(context: CallbackContext) -> Any:
+    """An estimator as it stands, fitted; for hooks, with the context that they are called with."""
+    return _RECONSTRUCTIONS[context]()
+
 
 class EpochTasks:
     """One task per epoch or iteration of a fit, for the callbacks that ``set_callbacks`` has set.
 
-    While a hook runs, its context has a method ``reconstruct()``, which makes what hooks get as `fitted_estimator`.
-    The protocol makes one for every task of a callback that names it; a callback that needs one now and then asks here.
+    While a hook runs, ``reconstruct(context)`` makes what hooks get as `fitted_estimator`. The protocol makes one for
+    every task of a callback that names it; a callback that needs one now and then asks there.
 
     Parameters
     ----------
@@ -70,13 +77,13 @@ class EpochTasks:
     def _reconstructing(self, task: CallbackContext, theta: np.ndarray) -> Iterator[Callable[[], dict[str, Any]]]:
         """Let hooks reconstruct an estimator from theta: yields a function that makes its attributes."""
 
-        def reconstruct() -> Any:
+        def reconstructed() -> Any:
             estimator = copy(self._data["estimator"])
             vars(estimator).update(self._attributes(theta.copy()))
             return estimator
 
-        task.reconstruct = reconstruct
+        _RECONSTRUCTIONS[task] = reconstructed
         try:
             yield lambda: self._attributes(theta.copy())
         finally:
-            del task.reconstruct
+            del _RECONSTRUCTIONS[task]

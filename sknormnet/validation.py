@@ -144,6 +144,13 @@ def check_given_together(X_val: Any, y_val: Any, sample_weight_val: Any) -> None
         )
 
 
+def check_scoring_weight(sample_weight: Any, n_samples: int) -> np.ndarray | None:
+    """Weights of a score: as many as rows, finite, none negative."""
+    if sample_weight is None:
+        return None
+    return _check_sample_weight(sample_weight, np.empty((n_samples, 0)), ensure_non_negative=True)
+
+
 def check_training_data(
     estimator: BaseEstimator,
     X: Any,

@@ -123,8 +123,10 @@ def fingerprint(array: Any) -> list[Any]:
     checksum = 0
     for part in parts:
         rows = max(1, BLOCK_BYTES // max(1, part[:1].nbytes))
+        counts = part.dtype.kind == "i"  # of CSR and of rows: the same in 32 and in 64 bits
         for start in range(0, len(part), rows):
-            checksum = zlib.crc32(np.ascontiguousarray(part[start : start + rows]).data, checksum)
+            block = np.ascontiguousarray(part[start : start + rows], dtype=np.int64 if counts else None)
+            checksum = zlib.crc32(block.data, checksum)
     return [list(array.shape), str(array.dtype), checksum]
 
 
@@ -226,7 +228,7 @@ def check_training_state(state: dict[str, Any], n_parameters: int, dtype: np.dty
 
     n_entries is the number of epochs in the history, None if it has no lists of one length.
     """
-    if not state:
+    if state == {}:
         return
     _check_members(state, STATE)
     optimizer, under_way = state["optimizer"], state.get("under_way")
@@ -235,8 +237,8 @@ def check_training_state(state: dict[str, Any], n_parameters: int, dtype: np.dty
         if state["solver"] == "adam":
             _check_like_theta(optimizer["second"], "the optimiser's second moments", n_parameters, dtype)
         _check_members(optimizer, OPTIMIZER)
-        if min(optimizer["steps_done"], optimizer["n_epochs"], optimizer["n_seen"]) < 0:
-            raise ValueError("the optimiser's counts must be >= 0")
+        if not all(0 <= optimizer[count] < 2**62 for count in ("steps_done", "n_epochs", "n_seen")):
+            raise ValueError("the optimiser's counts must be >= 0 and below 2**62")
         order = optimizer["order"]
         if order.ndim != 1 or order.dtype.kind != "i" or not order.size or order.min() < 0:
             raise ValueError("the order of the rows must be a vector of integers >= 0")
@@ -252,6 +254,8 @@ def check_training_state(state: dict[str, Any], n_parameters: int, dtype: np.dty
         _check_like_theta(best, "the best parameters so far", n_parameters, dtype)
         if not np.isfinite(best).all():
             raise ValueError("the best parameters so far contain NaN or infinity")
+    if not all(isinstance(made, list) and len(made) == 3 for made in under_way["data"].values()):
+        raise ValueError("the fingerprints of the data must have three members each")
     if n_entries is None or not 0 <= under_way["n_epochs"] <= n_entries:
         raise ValueError("history_ must have the epochs of the fit")
 

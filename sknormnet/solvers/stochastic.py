@@ -155,7 +155,7 @@ class Stochastic(Solver):
 
 def same_rows(order: np.ndarray, other: np.ndarray) -> bool:
     """Whether two orders visit the same rows."""
-    return len(order) == len(other) and np.array_equal(np.bincount(order), np.bincount(other))
+    return len(order) == len(other) and np.array_equal(np.sort(order), np.sort(other))
 
 
 # Nesterov's step with a prox evaluates gradients at z but the model is x, which alone has exact zeros. Inside an epoch

@@ -348,3 +348,15 @@ def test_a_layer_without_penalty(Estimator):
         warnings.simplefilter("error", UserWarning)
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted(Estimator, activation="tanh", **params)
+
+
+@pytest.mark.parametrize("task", ["regression", "multiclass"])
+@pytest.mark.parametrize("weight", ["negative", "NaN", "of another length"])
+def test_weights_of_a_score(weight, task, make_problem):
+    problem = make_problem(task)
+    model = problem.Estimator((4,), max_iter=2, tol=1e3, random_state=0).fit(problem.X, problem.y)
+    ones = np.ones(len(problem.X))
+    bad = {"negative": -ones, "NaN": with_value(ones, np.nan), "of another length": ones[1:]}[weight]
+    with pytest.raises(ValueError, match="sample_weight|Negative|inconsistent"):
+        model.score(problem.X, problem.y, bad)
+    assert np.isfinite(model.score(problem.X, problem.y, with_value(ones, 0)))

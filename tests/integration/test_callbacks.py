@@ -1,5 +1,6 @@
 """scikit-learn's callback protocol: one task per epoch, models on demand, and stopping."""
 
+import pickle
 import warnings
 
 import joblib
@@ -363,3 +364,21 @@ def test_progress_bar(inside, make_problem, capsys):
         model = GridSearchCV(model, {"alpha": [1e-4, 1e-2]}, cv=2)
     model.set_callbacks(ProgressBar()).fit(problem.X, problem.y)
     assert "NormRegMLPRegressor" in capsys.readouterr().out
+
+
+class Pickler(Silent):
+    def __init__(self):
+        self.restored = []
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        pickle.dumps(estimator)
+        self.restored.append(pickle.loads(pickle.dumps(fitted_estimator)))
+
+
+@ignore_unfinished
+def test_models_can_be_pickled_in_a_hook(make_problem):
+    problem = make_problem("regression")
+    pickler = Pickler()
+    model = make_model(problem, max_iter=2).set_callbacks(pickler).fit(problem.X, problem.y)
+    assert len(pickler.restored) == 3  # of two epochs and of the fit
+    assert_array_equal(pickler.restored[1].predict(problem.X), model.predict(problem.X))

@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 from checkpoints import Kill, assert_same_fit, check_every_epoch, killed
 from fits import halves, make_model
 
@@ -280,3 +281,14 @@ def test_sigkill(moment, tmp_path):
     resumed = resume(path, X, y, callbacks=[StopLater(done + 10)])
     assert_same_fit(resumed, model.set_callbacks(StopLater(done + 10)).fit(X, y))
     assert resumed.n_iter_ == done + 10
+
+
+@pytest.mark.parametrize("narrow_first", [True, False])
+def test_indices_of_another_width_are_the_same_data(narrow_first, tmp_path, make_problem):
+    problem = make_problem("regression")
+    narrow = scipy.sparse.csr_array(np.where(problem.X > 0, problem.X, 0))
+    wide = narrow.copy()
+    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
+    first, second = (narrow, wide) if narrow_first else (wide, narrow)
+    path = killed(make_model(problem), tmp_path / "fit", 3, first, problem.y)
+    assert_same_fit(resume(path, second, problem.y), make_model(problem).fit(first, problem.y))

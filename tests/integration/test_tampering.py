@@ -248,3 +248,25 @@ def test_large_features_may_still_overflow():
     model = fitted(hidden=())
     model.coefs_[0][:] = 10
     assert np.isinf(model.predict(np.full((1, 4), 1e308))).all()
+
+
+@pytest.mark.parametrize("state", [None, 3, [], {"solver": "adam"}], ids=repr)
+def test_training_states_that_are_none(state):
+    model = fitted(warm_start=True)
+    model._training_state = state
+    with pytest.raises(ValueError, match="training state"):
+        pickle.loads(pickle.dumps(model))
+
+
+def test_an_order_of_rows_far_beyond_the_table_takes_no_memory():
+    model = fitted(warm_start=True)
+    model._training_state["optimizer"]["order"][0] = 10**13
+    loaded = pickle.loads(pickle.dumps(model))
+    assert_array_equal(loaded.fit(X, ESTIMATORS[NormRegMLPRegressor]).coefs_[0].shape, model.coefs_[0].shape)
+
+
+def test_counts_that_are_no_counts():
+    model = fitted(warm_start=True)
+    model._training_state["optimizer"]["steps_done"] = 2**70
+    with pytest.raises(ValueError, match="counts"):
+        pickle.loads(pickle.dumps(model))

@@ -144,10 +144,7 @@ template <class T> struct GroupOperations {
         group_sums(groups, rows, columns, sums, [=](i64 j, i64) { return w[j] * w[j]; });
         const bool finite = all_finite(sums, groups.n);
         for_groups(groups.n, [=](i64 g) { sums[g] = square_root(sums[g]); });
-        if (finite) return;
-        for (i64 g = 0; g < groups.n; ++g) {
-            if (!(sums[g] - sums[g] == 0)) sums[g] = large_norm(w, rows, columns, groups, g);
-        }
+        if (!finite) large_norms(w, rows, columns, groups, sums);
     }
 
     // body(g, strength times the inner factor of group g)
@@ -232,16 +229,26 @@ template <class T> struct GroupOperations {
   private:
     static constexpr T small = sizeof(T) == 4 ? T(0x1p-80) : T(0x1p-560);
 
-    static T large_norm(const T* w, i64 rows, i64 columns, const Groups& groups, i64 g) {
-        if (groups.by == sknormnet::BY_WEIGHT) return absolute(w[g]);
-        const bool by_input = groups.by == sknormnet::BY_INPUT, by_output = groups.by == sknormnet::BY_OUTPUT;
-        const i64 begin = by_output ? g : 0, end = by_output ? g + 1 : columns;
-        T sum = 0;
-        for (i64 i = 0; i < rows; ++i) {
-            if (by_input && (groups.of_row == nullptr ? i : groups.of_row[i]) != g) continue;
-            for (i64 j = begin; j < end; ++j) sum += (small * w[i * columns + j]) * (small * w[i * columns + j]);
+    // Those that are not finite, anew. Until the end they are negative; NaN stays NaN.
+    static void large_norms(const T* w, i64 rows, i64 columns, const Groups& groups, T* norms) {
+        const T begin = sizeof(T) == 4 ? T(-0x1p-120) : T(-0x1p-1000);  // lost in rounding
+        for (i64 g = 0; g < groups.n; ++g) {
+            if (!(norms[g] - norms[g] == 0)) norms[g] = begin;
         }
-        return square_root(sum) / small;
+        for (i64 i = 0; i < rows; ++i) {
+            const i64 of_row = groups.of_row == nullptr ? i : groups.of_row[i];
+            for (i64 j = 0; j < columns; ++j) {
+                const i64 g = groups.by == sknormnet::BY_INPUT    ? of_row
+                              : groups.by == sknormnet::BY_OUTPUT ? j
+                              : groups.by == sknormnet::BY_WEIGHT ? i * columns + j
+                                                                  : 0;
+                const T v = small * w[i * columns + j];
+                if (norms[g] < 0) norms[g] -= v * v;
+            }
+        }
+        for (i64 g = 0; g < groups.n; ++g) {
+            if (norms[g] < 0) norms[g] = square_root(-norms[g]) / small;
+        }
     }
 
     // out[g] <- slope / norm, which times w is the group's gradient; 0 for a group of zeros, whose slope is in at_norm
