@@ -3,42 +3,28 @@
 import shutil
 
 import numpy as np
+from hooks import Silent
 
 from sknormnet.callbacks import Checkpoint, resume
 
 
-class Kill:
+class Kill(Silent):
     """Raises KeyboardInterrupt at the end of an epoch, numbers from 1 on."""
 
     def __init__(self, at):
         self.at = at
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
 
     def on_fit_task_end(self, estimator, context):
         if context.task_name == "epoch" and context.task_id + 1 == self.at:
             raise KeyboardInterrupt
 
 
-class KeepAll:
+class KeepAll(Silent):
     """Keeps the checkpoint of every epoch; comes after a Checkpoint that saves at each."""
 
     def __init__(self, path):
         self.path = path
         self.kept = []
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
 
     def on_fit_task_begin(self, estimator, context):
         if context.task_name == "epoch":

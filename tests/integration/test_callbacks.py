@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fits import assert_same_model, epochs, make_model
+from hooks import Silent
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
@@ -51,22 +52,6 @@ class Recorder:
 
     def of(self, hook, task="epoch"):
         return [event for event in self.events if (event["hook"], event["task"]) == (hook, task)]
-
-
-class Silent:
-    """Asks for nothing."""
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
-
-    def on_fit_task_end(self, estimator, context):
-        pass
 
 
 @ignore_unfinished
