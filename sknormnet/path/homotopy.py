@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sknormnet import validation
 from sknormnet._core.blas_threads import single_thread
 from sknormnet.base import BaseNormRegMLP
-from sknormnet.path.grid import check_alphas, check_grid, check_scaled, geometric, largest_alpha
+from sknormnet.path.grid import check_alphas, check_grid, check_scaled, geometric, largest_alpha, makes_zeros
 from sknormnet.path.result import RegularizationPath, assemble
 from sknormnet.path.walk import Point, Walk
 from sknormnet.warm_start import restore_rng, save_rng
@@ -81,8 +81,7 @@ def regularization_path(
     ------
     ValueError
         If alphas are not sorted numbers >= 0; if alpha does not scale the penalty, as of constraints alone; if alphas
-        are to be found and no strength makes the model empty, as with "l2"; if early_stopping is set; or if the data or
-        a parameter are not valid.
+        are to be found and there is no end; if early_stopping is set; or if the data or a parameter are not valid.
     TypeError
         If the estimator is none of this package.
 
@@ -135,8 +134,9 @@ def regularization_path(
             held_out = walk.model._check_validation_data(given, walk.problem.loss, walk.problem.X.dtype)
             validate = walk.model._validator(held_out, walk.problem)
         rng = check_random_state(walk.model.random_state)
-        ends_empty = alphas is None
+        ends_empty = False
         if alphas is None:
+            ends_empty = makes_zeros(walk)
             alphas = find_alphas(walk, rng, n_alphas, alpha_min_ratio)
         score = None if validate is None else lambda theta: validate(theta)[0]
         points = best_points(walk, alphas, rng, n_restarts, score=score, ends_empty=ends_empty)
