@@ -3,6 +3,7 @@
 from importlib.metadata import version as _version
 
 from sknormnet.classifier import NormRegMLPClassifier
+from sknormnet.cross_validation import NormRegMLPClassifierCV, NormRegMLPRegressorCV
 from sknormnet.path import regularization_path
 from sknormnet.plan import PerLayer
 from sknormnet.regressor import NormRegMLPRegressor
@@ -11,7 +12,9 @@ __version__ = _version("sknormnet")
 
 __all__ = [
     "NormRegMLPClassifier",
+    "NormRegMLPClassifierCV",
     "NormRegMLPRegressor",
+    "NormRegMLPRegressorCV",
     "PerLayer",
     "regularization_path",
     "__version__",

@@ -97,7 +97,8 @@ def regularization_path(
     input that has left may come back. `n_restarts` keeps the best of several.
 
     The time is about that of one fit for the first strength and a few epochs for each other one. Memory grows with the
-    number of weights that are not zero. Callbacks of the estimator are not called.
+    number of weights that are not zero. Callbacks of the estimator are not called; verbose prints a line for each
+    strength.
 
     References
     ----------
@@ -214,7 +215,7 @@ def best_points(
     return best
 
 
-def warn_of(points: Sequence[Point]) -> None:
+def warn_of(points: Sequence[Point], stacklevel: int = 3) -> None:
     """One warning for all strengths that ask for one."""
     warned = [point for point in points if point.warning is not None]
     if warned:
@@ -222,5 +223,5 @@ def warn_of(points: Sequence[Point]) -> None:
             f"At {len(warned)} of {len(points)} strengths of the path the solver did not end by itself; the first is "
             f"alpha={warned[0].alpha:.3g}: {warned[0].warning}",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )

@@ -37,6 +37,7 @@ LEVELS = {
     "checkpoint": 7,
     "callbacks": 7.5,
     "path": 7,
+    "cross_validation": 7.2,
     "inspection": 7,
     "plotting": 7,
     "testing": 7,
