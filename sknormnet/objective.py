@@ -99,6 +99,8 @@ class Objective:
     sample_weight : ndarray of shape (n,) or None
     rows : ndarray of int64, default=None
         The rows that count; None is all.
+    held : ndarray of bool of shape (n_parameters,), default=None
+        Parameters that stay at zero if they start there: F is a function of the others.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Objective:
         y: np.ndarray,
         sample_weight: np.ndarray | None = None,
         rows: np.ndarray | None = None,
+        held: np.ndarray | None = None,
     ):
         self.plan = plan
         self.activation = activation
@@ -123,6 +126,8 @@ class Objective:
         self._network = Network(plan.layer_sizes, activation, X.dtype)
         named = None if rows is None else RowOrder(rows, X.shape[0])
         self._network.bind(X, y, sample_weight, self._loss_kernel, named)
+        if held is not None:
+            self._network.hold(held)
         self._penalties = plan.layer_penalties()
         self._weight_slices = plan.weight_slices()
         self._layer_slices = plan.layer_slices()
