@@ -24,6 +24,7 @@ from sknormnet.objective import Objective
 from sknormnet.plan import Plan, make_plan, resolve_activation
 from sknormnet.problem import Problem, Target
 from sknormnet.solvers import STOCHASTIC_SOLVERS, Fista, FitResult, Lbfgs, Monitor, Solver, Stochastic, make_schedule
+from sknormnet.solvers.schedules import Schedule
 from sknormnet.tasks import EpochTasks
 from sknormnet.warm_start import (
     Standing,
@@ -388,11 +389,6 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             return Lbfgs(tol=self.tol, max_iter=self.max_iter, max_fun=self.max_fun)
         if self.solver == "fista":
             return Fista(tol=self.tol, max_iter=self.max_iter)
-        parameters = (
-            {"momentum": self.momentum, "nesterov": self.nesterovs_momentum}
-            if self.solver == "sgd"
-            else {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
-        )
         schedule = make_schedule(
             self.learning_rate,
             self.learning_rate_init,
@@ -400,15 +396,27 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             max_iter=self.max_iter,
             solver=self.solver,
         )
+        max_iter = 1 if incremental else self.max_iter
+        first_epoch = (state or {}).get("n_epochs", 0) if incremental else 0
+        return self._make_stochastic(n_samples, state, schedule, max_iter=max_iter, first_epoch=first_epoch)
+
+    def _make_stochastic(
+        self, n_samples: int, state: dict | None, schedule: Schedule, *, max_iter: int, first_epoch: int = 0
+    ) -> Stochastic:
+        parameters = (
+            {"momentum": self.momentum, "nesterov": self.nesterovs_momentum}
+            if self.solver == "sgd"
+            else {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+        )
         return Stochastic(
             self.solver,
             parameters,
             schedule,
-            max_iter=1 if incremental else self.max_iter,
+            max_iter=max_iter,
             batch_size=self._batch_rows(n_samples),
             shuffle="block" if self.shuffle == "block" else bool(self.shuffle),
             state=state,
-            first_epoch=(state or {}).get("n_epochs", 0) if incremental else 0,
+            first_epoch=first_epoch,
         )
 
     def _batch_rows(self, n_samples: int) -> int:
@@ -418,7 +426,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             warnings.warn(
                 f"batch_size={self.batch_size} is larger than the {n_samples} training samples and is cut to them.",
                 UserWarning,
-                stacklevel=7,
+                stacklevel=8,
             )
         return min(int(self.batch_size), n_samples)
 
