@@ -6,6 +6,7 @@ from sknormnet.classifier import NormRegMLPClassifier
 from sknormnet.path import regularization_path
 from sknormnet.plan import PerLayer
 from sknormnet.regressor import NormRegMLPRegressor
+from sknormnet.stability import stability_selection
 
 __version__ = _version("sknormnet")
 
@@ -14,5 +15,6 @@ __all__ = [
     "NormRegMLPRegressor",
     "PerLayer",
     "regularization_path",
+    "stability_selection",
     "__version__",
 ]

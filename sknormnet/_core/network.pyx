@@ -360,8 +360,11 @@ cdef class Network:
     def hold(self, where):
         """Count the gradient of the parameters as zero where `where`, an array of n_parameters bools, is True.
 
-        What is zero there, and allowed by the constraints, stays exactly zero under every solver.
+        What is zero there, and allowed by the constraints, stays exactly zero under every solver. None holds nothing.
         """
+        if where is None:
+            self.c.get().hold(NULL)
+            return
         if where.shape != (self.n_parameters,):
             raise ValueError(f"expected {self.n_parameters} bools, one for each parameter; got shape {where.shape}")
         cdef cnp.ndarray held = np.array(where, dtype=np.uint8, order="C")

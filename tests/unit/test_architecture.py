@@ -39,6 +39,7 @@ LEVELS = {
     "path": 7,
     "inspection": 7,
     "plotting": 7,
+    "stability": 7.2,
     "testing": 7,
     "__init__": 8,
 }

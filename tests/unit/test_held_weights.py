@@ -43,7 +43,9 @@ def linear_problem(penalty, seed=0):
     held = np.concatenate([~support.ravel(), np.zeros(K, dtype=bool)])
     plan = Plan((D, K), (PenaltyTerm(penalty, 0.0),))
     theta = np.where(held, 0.0, np.abs(0.1 * rng.normal(size=plan.n_parameters)))
-    return Objective(plan, "identity", SquaredError(), X, Y, held=held), X, Y, support, theta
+    objective = Objective(plan, "identity", SquaredError(), X, Y)
+    objective.hold(held)
+    return objective, X, Y, support, theta
 
 
 def least_squares(X, Y, support, solve):
@@ -109,7 +111,9 @@ def test_zeros_of_a_network_stay(solver, penalty, dtype):
     plan = Plan((D, 6, 5, K), (PenaltyTerm(penalty, 0.0),) * n_terms)
     held = rng.random(plan.n_parameters) < 0.4
     theta = np.where(held, 0, np.abs(0.3 * rng.normal(size=held.size))).astype(dtype)
-    result = minimum(solver, Objective(plan, "tanh", SquaredError(), X, Y, held=held), theta, max_iter=20)
+    objective = Objective(plan, "tanh", SquaredError(), X, Y)
+    objective.hold(held)
+    result = minimum(solver, objective, theta, max_iter=20)
     assert np.all(result[held] == 0)
     assert np.mean(result[~held] != theta[~held]) > 0.9  # NonNegative may leave some where they are, at zero
 
@@ -120,13 +124,17 @@ def test_gradient_of_the_others_is_untouched():
     plan = Plan((4, 3, 1), (PenaltyTerm(NoPenalty(), 0.0),) * 2)
     held = rng.random(plan.n_parameters) < 0.5
     theta = rng.normal(size=held.size)
-    gradients = [np.empty(held.size), np.empty(held.size)]
-    for gradient, where in zip(gradients, (None, held), strict=True):
-        Objective(plan, "relu", SquaredError(), X, Y, held=where).data_loss(theta, gradient)
-    np.testing.assert_array_equal(gradients[1], np.where(held, 0, gradients[0]))
+    objective = Objective(plan, "relu", SquaredError(), X, Y)
+    whole, of_others, again = (np.empty(held.size) for _ in range(3))
+    for gradient, where in ((whole, None), (of_others, held), (again, None)):
+        objective.hold(where)
+        objective.data_loss(theta, gradient)
+    np.testing.assert_array_equal(of_others, np.where(held, 0, whole))
+    np.testing.assert_array_equal(again, whole)
 
 
 def test_a_mask_of_another_network_is_refused():
     plan = Plan((D, K), (PenaltyTerm(NoPenalty(), 0.0),))
+    objective = Objective(plan, "identity", SquaredError(), np.ones((5, D)), np.ones((5, K)))
     with pytest.raises(ValueError, match="expected 27 bools"):
-        Objective(plan, "identity", SquaredError(), np.ones((5, D)), np.ones((5, K)), held=np.zeros(24, dtype=bool))
+        objective.hold(np.zeros(24, dtype=bool))
