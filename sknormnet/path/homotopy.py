@@ -41,10 +41,13 @@ def regularization_path(
 ) -> RegularizationPath:
     """Models over the strength of the penalty, from dense to empty, each from where the one before ended.
 
-    At each strength the estimator's solver goes on until it stops by itself: adam and sgd once the objective has not
-    fallen by `tol` for `n_iter_no_change` epochs, lbfgs and fista by their criteria; at the latest after `max_iter`
-    epochs or iterations, which is the budget of every strength. The moments of adam and sgd go on, the schedule of
-    their learning rate starts anew.
+    At the first strength adam and sgd go on until the objective has not fallen by the share `tol` of itself per epoch,
+    averaged over `n_iter_no_change` epochs; their budget is `max_iter` epochs. At the others, which start close to
+    where they end, they wait for half as many epochs, four times the share counts as settled, and the budget is a
+    quarter of `max_iter`. Where the learning rate is constant, three epochs follow in which it goes to zero, so that
+    noise does not hide what is zero. "cosine" decays over the budget of each strength, which is then used up. The
+    moments go on from strength to strength. lbfgs and fista stop as in `fit` at every strength, by `tol` and
+    `max_iter`.
 
     Parameters
     ----------
