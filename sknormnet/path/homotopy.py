@@ -106,9 +106,9 @@ def regularization_path(
     The time is about that of one fit for the first strength and a few epochs for each other one. Memory grows with the
     number of weights that are not zero. Callbacks of the estimator are not called.
 
-    relax=True adds about one fit for each distinct support, under the same budget. Nothing holds those fits back: the
-    larger supports overfit as unpenalised networks do, and where classes are separable weights grow until the budget
-    ends. It is meant for the sparse end of a path.
+    relax=True adds one fit for each distinct support, with the budget of the first strength. Nothing holds those fits
+    back: the larger supports overfit as unpenalised networks do, and where classes are separable weights grow until the
+    budget ends. It is meant for the sparse end of a path.
 
     References
     ----------
