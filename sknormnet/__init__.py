@@ -7,6 +7,7 @@ from sknormnet.cross_validation import NormRegMLPClassifierCV, NormRegMLPRegress
 from sknormnet.path import regularization_path
 from sknormnet.plan import PerLayer
 from sknormnet.regressor import NormRegMLPRegressor
+from sknormnet.stability import stability_selection
 
 __version__ = _version("sknormnet")
 
@@ -17,5 +18,6 @@ __all__ = [
     "NormRegMLPRegressorCV",
     "PerLayer",
     "regularization_path",
+    "stability_selection",
     "__version__",
 ]

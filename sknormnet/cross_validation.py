@@ -218,7 +218,8 @@ class PathCV(BaseNormRegMLP):
                 return points
 
             def fold_scores(train: np.ndarray, test: np.ndarray, task: Any) -> list[float]:
-                of_fold = Walk(checked_clone(plain), *_rows(train, X, y, sample_weight), walk.cancelled)
+                X_train, y_train, weight = _rows(train, X, y, sample_weight)
+                of_fold = Walk(checked_clone(plain), X_train, y_train, weight, walk.cancelled)
                 X_test, y_test = _rows(test, X, y)
                 metadata = {name: _of_rows(value, test, len(y)) for name, value in score_params.items()}
                 return [
@@ -288,8 +289,9 @@ class NormRegMLPClassifierCV(PathCV, NormRegMLPClassifier):
     Parameters
     ----------
     hidden_layer_sizes, activation, loss, penalty, l1_ratio, layer_weights, feature_weights : optional
-    penalize_intercepts, solver, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state, tol : optional
-    verbose, momentum, nesterovs_momentum, beta_1, beta_2, epsilon, n_iter_no_change, max_fun, dtype, class_weight : optional
+    penalize_intercepts, solver, batch_size, learning_rate, learning_rate_init, power_t, max_iter : optional
+    shuffle, random_state, tol, verbose, momentum, nesterovs_momentum, beta_1, beta_2, epsilon : optional
+    n_iter_no_change, max_fun, dtype, class_weight : optional
         As of `NormRegMLPClassifier`. `max_iter`, `tol` and `n_iter_no_change` count for each strength as
         `regularization_path` says; verbose prints a line for each.
 
@@ -464,8 +466,9 @@ class NormRegMLPRegressorCV(PathCV, NormRegMLPRegressor):
     Parameters
     ----------
     hidden_layer_sizes, activation, loss, penalty, l1_ratio, layer_weights, feature_weights : optional
-    penalize_intercepts, solver, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state, tol : optional
-    verbose, momentum, nesterovs_momentum, beta_1, beta_2, epsilon, n_iter_no_change, max_fun, dtype : optional
+    penalize_intercepts, solver, batch_size, learning_rate, learning_rate_init, power_t, max_iter : optional
+    shuffle, random_state, tol, verbose, momentum, nesterovs_momentum, beta_1, beta_2, epsilon : optional
+    n_iter_no_change, max_fun, dtype : optional
         As of `NormRegMLPRegressor`. `max_iter`, `tol` and `n_iter_no_change` count for each strength as
         `regularization_path` says; verbose prints a line for each.
 

@@ -40,6 +40,7 @@ LEVELS = {
     "cross_validation": 7.2,
     "inspection": 7,
     "plotting": 7,
+    "stability": 7.2,
     "testing": 7,
     "__init__": 8,
 }
