@@ -210,10 +210,10 @@ class PathCV(BaseNormRegMLP):
             context.call_on_fit_task_begin(**hook_data)
             tasks = [context.subcontext(task_name="path", task_id=i) for i in range(len(folds) + 1)]
 
-            def path(walk: Walk, task: Any) -> list[Point]:
+            def path(walk: Walk, task: Any, certify: bool) -> list[Point]:
                 task.call_on_fit_task_begin(**hook_data)
                 rng = check_random_state(plain.random_state)
-                points = best_points(walk, alphas, rng, self.n_restarts)
+                points = best_points(walk, alphas, rng, self.n_restarts, certify=certify)
                 task.call_on_fit_task_end(**hook_data)
                 return points
 
@@ -223,11 +223,12 @@ class PathCV(BaseNormRegMLP):
                 X_test, y_test = _rows(test, X, y)
                 metadata = {name: _of_rows(value, test, len(y)) for name, value in score_params.items()}
                 return [
-                    float(scorer(of_fold.model_at(point), X_test, y_test, **metadata)) for point in path(of_fold, task)
+                    float(scorer(of_fold.model_at(point), X_test, y_test, **metadata))
+                    for point in path(of_fold, task, False)
                 ]
 
             # The longest first; threads, because the core holds no lock.
-            jobs = [delayed(path)(walk, tasks[-1])]
+            jobs = [delayed(path)(walk, tasks[-1], True)]
             jobs += [delayed(fold_scores)(*fold, task) for fold, task in zip(folds, tasks, strict=False)]
             try:
                 points, *scores = Parallel(n_jobs=self.n_jobs, require="sharedmem")(jobs)

@@ -11,7 +11,7 @@ from sknormnet.path.walk import Point, Walk
 
 HUGE = 1e30  # as a strength: keeps at zero whatever a penalty can keep there, in float32 too
 SMALLEST = float(np.finfo(float).resolution)  # where nothing has an effect the grid ends here, as of LassoCV
-START = 1e-3  # the search for the empty model starts where the penalty is this share of the data loss
+START = 1e-2  # the search for the empty model starts where the penalty is this share of the data loss
 MOST_DOUBLINGS = 60
 FEW = 50  # coordinates for which a finite-difference Jacobian is cheap
 NEARLY = 0.01  # of what the inputs can lower the loss by: a model that lowers it by less counts as constant

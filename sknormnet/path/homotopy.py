@@ -43,8 +43,8 @@ def regularization_path(
 
     At the first strength adam and sgd go on until the objective has not fallen by the share `tol` of itself per epoch,
     averaged over `n_iter_no_change` epochs; their budget is `max_iter` epochs. At the others, which start close to
-    where they end, they wait for half as many epochs, four times the share counts as settled, and the budget is a
-    quarter of `max_iter`. Where the learning rate is constant, three epochs follow in which it goes to zero, so that
+    where they end, they wait for four tenths of those epochs, six times the share counts as settled, and the budget is
+    a tenth of `max_iter`. Where the learning rate is constant, two epochs follow in which it goes to zero, so that
     noise does not hide what is zero. "cosine" decays over the budget of each strength, which is then used up. The
     moments go on from strength to strength. lbfgs and fista stop as in `fit` at every strength, by `tol` and
     `max_iter`.
@@ -206,6 +206,7 @@ def best_points(
     *,
     score: Callable[[np.ndarray], float] | None = None,
     ends_empty: bool = False,
+    certify: bool = True,
 ) -> list[Point]:
     """The solution at each strength, sparse, the best of n_restarts starts; ends_empty: raise the last until it is."""
     best: list[Point] = []
@@ -215,7 +216,7 @@ def best_points(
             ratio = alphas[-1] / alphas[-2]
             steps = chain(alphas, (alphas[-1] * ratio**i for i in islice(count(1), MOST_BEYOND)))
         points: list[Point] = []
-        for point in walk.follow(steps, walk.start(rng), rng):
+        for point in walk.follow(steps, walk.start(rng), rng, certify=certify):
             del points[len(alphas) - 1 :]  # of strengths beyond the last one stays
             points.append(point.sparse())
             points[-1].start = start

@@ -1,5 +1,6 @@
 """One start of a path: from strength to strength, each from where the one before ended."""
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from copy import copy
@@ -20,12 +21,11 @@ from sknormnet.solvers import STOCHASTIC_SOLVERS, FitResult, Monitor, Solver
 from sknormnet.solvers.schedules import Cosine
 from sknormnet.warm_start import normalized_weight, starting_theta
 
-# Of adam and sgd at the strengths after the first, which start close to where they end; chosen by
-# benchmarks/homotopy.py.
-PATIENCE_SHARE = 2  # the share of n_iter_no_change that is waited for
-BUDGET_SHARE = 4  # the share of max_iter that may be used
-LEAST_FALL = 4  # in units of tol: an epoch that lowers the objective by less than this share of itself gains little
-DECAY = 3  # epochs at the end of each strength, in which a constant rate goes to zero
+# Of adam and sgd at the strengths after the first, which start close to where they end.
+PATIENCE = 0.4  # of n_iter_no_change
+BUDGET = 0.1  # of max_iter
+LEAST_FALL = 6  # times tol: an epoch that lowers the objective by a smaller share of itself gains little
+DECAY = 2  # epochs at the end of each strength, in which a constant rate goes to zero
 HASTE = 10  # how much earlier a hasty walk takes the objective as settled
 
 
@@ -58,7 +58,7 @@ class Point:
     data_loss, penalty : float
         The two terms of the objective, over all of the training data.
     residual : float
-        Relative, of `sknormnet.objective.Stationarity`; NaN where the objective is not all that acts.
+        Relative, of `sknormnet.objective.Stationarity`; NaN where it was not asked for or the penalty is decoupled.
     alive : list of ndarray of bool
         Of the inputs and of the units of each hidden layer; see `sknormnet.conversion.alive`.
     history : dict of lists
@@ -144,9 +144,18 @@ class Walk:
         return starting_theta(self.model, plan, problem.activation, problem.X.dtype, rng, going_on=False)
 
     def follow(
-        self, alphas: Iterable[float], theta: np.ndarray, rng: np.random.RandomState, *, hasty: bool = False
+        self,
+        alphas: Iterable[float],
+        theta: np.ndarray,
+        rng: np.random.RandomState,
+        *,
+        hasty: bool = False,
+        certify: bool = False,
     ) -> Iterator[Point]:
-        """The solution at each strength, from theta on. A point's theta is overwritten by the next one."""
+        """The solution at each strength, from theta on. A point's theta is overwritten by the next one.
+
+        certify says whether points have residuals, which take a pass over the data.
+        """
         stochastic = self.model.solver in STOCHASTIC_SOLVERS
         state: dict[str, Any] = {}
         for i, alpha in enumerate(alphas):
@@ -162,7 +171,7 @@ class Walk:
                 solver = self._trainer._make_solver(self.objective.n_samples, None, incremental=False)
                 result = solver.minimize(self.objective, theta, monitor=monitor, rng=rng)
             theta = result.theta
-            point = self._point(alpha, result, monitor)
+            point = self._point(alpha, result, monitor, certify)
             point.seconds = time.perf_counter() - begin
             if self.model.verbose and not hasty:
                 self._print(point, is_first=i == 0)
@@ -175,9 +184,9 @@ class Walk:
         model, n_samples = self._trainer, self.objective.n_samples
         monitor = SettlingMonitor(
             tol=model.tol * (1 if is_first else LEAST_FALL) * (HASTE if hasty else 1),
-            patience=model.n_iter_no_change if is_first else model.n_iter_no_change / PATIENCE_SHARE,
+            patience=model.n_iter_no_change if is_first else PATIENCE * model.n_iter_no_change,
         )
-        budget = model.max_iter if is_first else -(-model.max_iter // BUDGET_SHARE)
+        budget = model.max_iter if is_first else math.ceil(BUDGET * model.max_iter)
         schedule = model._make_schedule(budget)
         solver = model._make_stochastic(n_samples, state, schedule, max_iter=budget)
         result = solver.minimize(self.objective, theta, monitor=monitor, rng=rng)
@@ -214,12 +223,15 @@ class Walk:
             print("".join(f"{name:>12}" for name in cells))
         print("".join(f"{cell:>12}" for cell in cells.values()))
 
-    def _point(self, alpha: float, result: FitResult, monitor: Monitor) -> Point:
-        objective, theta = self.objective, result.theta
-        gradient, bounds = aligned_empty(theta.size, theta.dtype), np.empty(objective.n_layers)
-        data_loss = objective.data_loss(theta, gradient, bounds)
-        objective.add_smooth_penalty_gradient(theta, gradient)
-        residual = np.nan if self._decoupled else objective.stationarity(theta, gradient, bounds).relative
+    def _point(self, alpha: float, result: FitResult, monitor: Monitor, certify: bool) -> Point:
+        objective, theta, residual = self.objective, result.theta, np.nan
+        if certify and not self._decoupled:
+            gradient, bounds = aligned_empty(theta.size, theta.dtype), np.empty(objective.n_layers)
+            data_loss = objective.data_loss(theta, gradient, bounds)
+            objective.add_smooth_penalty_gradient(theta, gradient)
+            residual = objective.stationarity(theta, gradient, bounds).relative
+        else:
+            data_loss = objective.data_loss(theta)
         return Point(
             alpha=alpha,
             theta=theta,
