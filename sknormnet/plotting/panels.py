@@ -62,7 +62,7 @@ def makes_room(figure: Any) -> bool:
 
 def label_x(ax: Any, label: str) -> None:
     """Name the x axis where it has numbers."""
-    if ax.xaxis.get_tick_params().get("labelbottom", True):
+    if ax.get_xticklabels():  # those that are visible
         ax.set_xlabel(label)
 
 

@@ -184,7 +184,7 @@ class RegularizationPathDisplay:
 
         others = np.setdiff1d(np.arange(norms.shape[1]), highlighted)
         segments = np.stack(np.broadcast_arrays(alphas, norms.T[others]), axis=-1)
-        grey = {"colors": "0.75", "linewidths": 0.8, "zorder": 1.5}
+        grey = {"edgecolor": "0.75", "linewidth": 0.8, "zorder": 1.5}
         self.lines_ = self.ax_.add_collection(LineCollection(list(segments), **style(grey, line_kw, LineCollection)))
         self.ax_.autoscale_view()
         self.highlighted_ = {}
