@@ -3,7 +3,6 @@
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, ClassVar
 
@@ -23,7 +22,9 @@ from sknormnet.held_out import HeldOut, make_scored_validator, make_validator, s
 from sknormnet.losses import Loss
 from sknormnet.objective import Objective
 from sknormnet.plan import Plan, make_plan, resolve_activation
+from sknormnet.problem import Problem, Target
 from sknormnet.solvers import STOCHASTIC_SOLVERS, Fista, FitResult, Lbfgs, Monitor, Solver, Stochastic, make_schedule
+from sknormnet.solvers.schedules import Schedule
 from sknormnet.tasks import EpochTasks
 from sknormnet.warm_start import (
     Standing,
@@ -42,25 +43,6 @@ NO_SCORE = (
     "The validation score was NaN or minus infinity in every epoch, so that none of them is the best: the last "
     "parameters are kept."
 )
-
-
-@dataclass
-class Target:
-    """An encoded target.
-
-    Attributes
-    ----------
-    y : ndarray of shape (n, n_targets)
-        In the dtype of the arithmetic.
-    given : ndarray
-        As it was before.
-    stratify : ndarray or None
-        What a validation split is stratified by.
-    """
-
-    y: np.ndarray
-    given: np.ndarray
-    stratify: np.ndarray | None = None
 
 
 def check_stochastic(estimator: "BaseNormRegMLP") -> bool:
@@ -208,19 +190,10 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         hook_data = {"estimator": self, "X": X, "y": y, "metadata": metadata}
         if has_callbacks:
             context.call_on_fit_task_begin(**hook_data)
-        hidden = validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
-        activation = resolve_activation(self.activation, len(hidden))
-        loss = validation.resolve_loss(self.loss, self.task)
         going_on = resuming or (hasattr(self, "coefs_") and (incremental or self.warm_start))
-        X, target, sample_weight = self._check_data(
-            X, y, sample_weight, self.dtype, going_on=going_on, incremental=incremental, classes=classes
-        )
-        n_targets = target.y.shape[1]
-        loss, n_raw = self._outputs(loss, n_targets)
-        loss.check_target(target.y)
-        fitted_loss = self.loss if isinstance(self.loss, str) else clone(self.loss)
-        plan = self._make_plan((X.shape[1], *hidden, n_raw))
-        self._warn_if_partly_penalized(plan, activation)
+        problem = self._problem(X, y, sample_weight, going_on=going_on, incremental=incremental, classes=classes)
+        X, target, sample_weight = problem.X, problem.target, problem.sample_weight
+        plan, activation, loss = problem.plan, problem.activation, problem.loss
         past = take_records(self)
         past = past if going_on else {}
         state = past.get("_training_state", {})
@@ -241,9 +214,10 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         objective = Objective(plan, activation, loss, X, target.y, weight, train)
         objective.project(theta)
         self.__dict__.pop("input_indices_", None)  # of a compact model, which a fresh fit is not
+        fitted_loss = self._parameter_loss()
 
         def network(theta: np.ndarray) -> dict[str, Any]:
-            return self._network_attributes(plan, activation, *plan.split(theta), fitted_loss, n_targets)
+            return self._network_attributes(problem, *plan.split(theta), fitted_loss)
 
         def under_way(theta: np.ndarray) -> dict[str, Any]:
             return {**network(theta), **standing.attributes()}
@@ -252,7 +226,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         monitor = Monitor(
             tol=self.tol,
             patience=self.n_iter_no_change,
-            validate=None if held_out is None else self._validator(held_out, plan, activation, loss),
+            validate=None if held_out is None else self._validator(held_out, problem),
             stops_on_validation=bool(self.early_stopping),
             tasks=tasks,
             verbose=bool(self.verbose),
@@ -305,6 +279,26 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         if tasks is not None:
             tasks.end_fit(theta, lambda: network(result.theta.copy()))
         return result
+
+    def _problem(
+        self, X, y, sample_weight, *, going_on: bool, incremental: bool = False, classes: Any = None
+    ) -> Problem:
+        """The problem that parameters and data pose; sets what is known of the data, such as n_features_in_."""
+        hidden = validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
+        activation = resolve_activation(self.activation, len(hidden))
+        loss = validation.resolve_loss(self.loss, self.task)
+        X, target, sample_weight = self._check_data(
+            X, y, sample_weight, self.dtype, going_on=going_on, incremental=incremental, classes=classes
+        )
+        loss, n_raw = self._outputs(loss, target.y.shape[1])
+        loss.check_target(target.y)
+        plan = self._make_plan((X.shape[1], *hidden, n_raw))
+        self._warn_if_partly_penalized(plan, activation)
+        return Problem(X, target, sample_weight, plan, activation, loss)
+
+    def _parameter_loss(self) -> str | Loss:
+        """The parameter loss, for the fitted state: later changes of an object are not the fitted model's."""
+        return self.loss if isinstance(self.loss, str) else clone(self.loss)
 
     def _check_data(
         self,
@@ -360,13 +354,13 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
                 "can shrink while the next one grows and the function stays the same, so the penalty may have no "
                 "effect; penalise every layer, if only a little.",
                 UserWarning,
-                stacklevel=6,
+                stacklevel=7,
             )
 
-    def _validator(
-        self, held_out: HeldOut, plan: Plan, activation: Any, loss: Loss
-    ) -> Callable[[np.ndarray], tuple[float, float]]:
-        scoring, n_targets = self.validation_scoring, held_out.y.shape[1]
+    def _validator(self, held_out: HeldOut, problem: Problem) -> Callable[[np.ndarray], tuple[float, float]]:
+        """theta -> score by validation_scoring, higher is better, and mean loss on the held-out rows."""
+        scoring = self.validation_scoring
+        plan, activation, loss = problem.plan, problem.activation, problem.loss
         if scoring is None:
 
             def score(y: np.ndarray, raw: np.ndarray, weight: np.ndarray | None) -> float:
@@ -384,7 +378,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
 
         def fitted(coefs: list[np.ndarray], intercepts: list[np.ndarray]) -> BaseEstimator:
             estimator = unnamed_copy(self)
-            vars(estimator).update(self._network_attributes(plan, activation, coefs, intercepts, self.loss, n_targets))
+            vars(estimator).update(self._network_attributes(problem, coefs, intercepts, self.loss))
             return estimator
 
         scorer = check_scoring(self, scoring)
@@ -395,11 +389,6 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             return Lbfgs(tol=self.tol, max_iter=self.max_iter, max_fun=self.max_fun)
         if self.solver == "fista":
             return Fista(tol=self.tol, max_iter=self.max_iter)
-        parameters = (
-            {"momentum": self.momentum, "nesterov": self.nesterovs_momentum}
-            if self.solver == "sgd"
-            else {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
-        )
         schedule = make_schedule(
             self.learning_rate,
             self.learning_rate_init,
@@ -407,15 +396,27 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             max_iter=self.max_iter,
             solver=self.solver,
         )
+        max_iter = 1 if incremental else self.max_iter
+        first_epoch = (state or {}).get("n_epochs", 0) if incremental else 0
+        return self._make_stochastic(n_samples, state, schedule, max_iter=max_iter, first_epoch=first_epoch)
+
+    def _make_stochastic(
+        self, n_samples: int, state: dict | None, schedule: Schedule, *, max_iter: int, first_epoch: int = 0
+    ) -> Stochastic:
+        parameters = (
+            {"momentum": self.momentum, "nesterov": self.nesterovs_momentum}
+            if self.solver == "sgd"
+            else {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+        )
         return Stochastic(
             self.solver,
             parameters,
             schedule,
-            max_iter=1 if incremental else self.max_iter,
+            max_iter=max_iter,
             batch_size=self._batch_rows(n_samples),
             shuffle="block" if self.shuffle == "block" else bool(self.shuffle),
             state=state,
-            first_epoch=(state or {}).get("n_epochs", 0) if incremental else 0,
+            first_epoch=first_epoch,
         )
 
     def _batch_rows(self, n_samples: int) -> int:
@@ -425,22 +426,20 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             warnings.warn(
                 f"batch_size={self.batch_size} is larger than the {n_samples} training samples and is cut to them.",
                 UserWarning,
-                stacklevel=7,
+                stacklevel=8,
             )
         return min(int(self.batch_size), n_samples)
 
-    def _network_attributes(
-        self, plan: Plan, activation: Any, coefs: list, intercepts: list, loss: str | Loss, n_targets: int
-    ) -> dict[str, Any]:
+    def _network_attributes(self, problem: Problem, coefs: list, intercepts: list, loss: str | Loss) -> dict[str, Any]:
         """All that predicting needs."""
-        n_raw = plan.layer_sizes[-1]
+        layer_sizes, n_targets = problem.plan.layer_sizes, problem.n_targets
         return {
             "coefs_": coefs,
             "intercepts_": intercepts,
-            "n_layers_": len(plan.layer_sizes),
-            "n_outputs_": n_raw,
-            "hidden_activation_": activation,
-            "out_activation_": self._whole_loss(loss, n_targets).link(n_targets, n_raw).name,
+            "n_layers_": len(layer_sizes),
+            "n_outputs_": layer_sizes[-1],
+            "hidden_activation_": problem.activation,
+            "out_activation_": self._whole_loss(loss, n_targets).link(n_targets, layer_sizes[-1]).name,
             "_fitted_loss": loss,
             "_n_targets": n_targets,
         }

@@ -12,9 +12,9 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
-from sknormnet.base import Target
 from sknormnet.losses import Loss
 from sknormnet.losses.heads import Heads
+from sknormnet.problem import Target
 from sknormnet.validation import check_outputs
 
 

@@ -8,9 +8,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sknormnet import validation
-from sknormnet.base import BaseNormRegMLP, Target, check_stochastic
+from sknormnet.base import BaseNormRegMLP, check_stochastic
 from sknormnet.classes import Encoding, first_encoding, fitted_encoding, share
 from sknormnet.losses import LOSSES, Loss, loss_names
+from sknormnet.problem import Target
 
 
 def check_probabilities(estimator: BaseNormRegMLP) -> bool:

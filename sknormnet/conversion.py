@@ -56,6 +56,20 @@ def compact_layers(
     )
 
 
+def alive(weights: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Of the inputs and of the units of each hidden layer, whether the output depends on the inputs through them.
+
+    Those that non-zero weights connect with an input on one side and an output on the other.
+    """
+    reached: list[Any] = [np.ones(weights[0].shape[0], dtype=bool)]
+    for W in weights:
+        reached.append(W[reached[-1]].any(axis=0))
+    read = [reached[-1]]
+    for W in reversed(weights):
+        read.insert(0, W[:, read[0]].any(axis=1))
+    return [above & below for above, below in zip(reached[:-1], read[:-1], strict=True)]
+
+
 def _at_least_one(W: np.ndarray) -> np.ndarray:
     """Numbers of the rows that are not zero, or of the first."""
     used = np.flatnonzero(W.any(axis=1))

@@ -111,7 +111,6 @@ class Objective:
         sample_weight: np.ndarray | None = None,
         rows: np.ndarray | None = None,
     ):
-        self.plan = plan
         self.activation = activation
         self.dtype = X.dtype
         self.rows = rows
@@ -123,9 +122,12 @@ class Objective:
         self._network = Network(plan.layer_sizes, activation, X.dtype)
         named = None if rows is None else RowOrder(rows, X.shape[0])
         self._network.bind(X, y, sample_weight, self._loss_kernel, named)
-        self._penalties = plan.layer_penalties()
         self._weight_slices = plan.weight_slices()
         self._layer_slices = plan.layer_slices()
+        self.set_plan(plan)
+
+    def set_plan(self, plan: Plan) -> None:
+        """Take other penalties or strengths; the layers stay."""
         parts = [_Part(where, shape, term) for where, shape, term in plan.penalized() if term.active]
         with np.errstate(over="ignore"):
             for part in parts:
@@ -134,6 +136,8 @@ class Objective:
                         f"the strength of {part.penalty!r}, alpha times the layer's weight, is {part.strength:.3g}: "
                         f"too large for {self.dtype}"
                     )
+        self.plan = plan
+        self._penalties = plan.layer_penalties()
         self._smooth = [part for part in parts if part.penalty.smooth]
         self._proximal = [part for part in parts if not part.penalty.smooth]
 
@@ -180,9 +184,10 @@ class Objective:
             if part.penalty.constraint and not part.kernel.value(part.of(theta), part.strength) < np.inf:
                 part.prox(theta, 0.0)
 
-    def proximal_parts(self) -> list[Any]:
-        """Slices or indices of the parts of theta whose penalty is taken by its prox."""
-        return [part.where for part in self._proximal]
+    @property
+    def proximal_parts(self) -> list["_Part"]:
+        """The parts of theta whose penalty is taken by its prox."""
+        return self._proximal
 
     def data_loss(
         self, theta: np.ndarray, gradient: np.ndarray | None = None, bounds: np.ndarray | None = None

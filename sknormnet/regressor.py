@@ -7,8 +7,9 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
 from sknormnet import validation
-from sknormnet.base import BaseNormRegMLP, Target, check_stochastic
+from sknormnet.base import BaseNormRegMLP, check_stochastic
 from sknormnet.losses import LOSSES, Loss
+from sknormnet.problem import Target
 
 
 class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):

@@ -141,7 +141,7 @@ class Monitor:
     ) -> None:
         """Note one epoch or iteration, all of whose figures are finite."""
         objective = data_loss + penalty
-        improved = objective <= self.best_objective - self.tol
+        improved = self._improves(objective)
         best = objective < self.best_objective
         score = validation_loss = None
         if self.validate is not None:
@@ -174,6 +174,10 @@ class Monitor:
         if self.tasks is not None:
             self.stop_requested |= self.tasks.end(theta)
         self._clock = time.perf_counter()
+
+    def _improves(self, objective: float) -> bool:
+        """Whether patience starts anew at this objective."""
+        return objective <= self.best_objective - self.tol
 
     def _keep(self, theta: np.ndarray) -> None:
         if self.best_theta is None:

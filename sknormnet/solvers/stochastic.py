@@ -150,7 +150,7 @@ class Stochastic(Solver):
 
     def _lookahead_parts(self, objective: Objective) -> list[Any]:
         nesterov = self.rule == "sgd" and self.rule_parameters["nesterov"]
-        return objective.proximal_parts() if nesterov else []
+        return [part.where for part in objective.proximal_parts] if nesterov else []
 
 
 def same_rows(order: np.ndarray, other: np.ndarray) -> bool:

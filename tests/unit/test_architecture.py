@@ -22,6 +22,7 @@ LEVELS = {
     "plan": 2,
     "objective": 3,
     "solvers": 4,
+    "problem": 3,
     "held_out": 4,
     "tasks": 4,
     "warm_start": 4.2,

@@ -1,0 +1,223 @@
+"""The path over alpha."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, count, islice
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+
+from sknormnet import validation
+from sknormnet._core.blas_threads import single_thread
+from sknormnet.base import BaseNormRegMLP
+from sknormnet.path.grid import check_alphas, check_grid, check_scaled, geometric, largest_alpha
+from sknormnet.path.result import RegularizationPath, assemble
+from sknormnet.path.walk import Point, Walk
+from sknormnet.warm_start import restore_rng, save_rng
+
+MOST_BEYOND = 200  # strengths that are tried where the last one left the model not empty
+
+
+def regularization_path(
+    estimator: BaseNormRegMLP,
+    X: Any,
+    y: Any,
+    *,
+    alphas: Any = None,
+    n_alphas: int = 100,
+    alpha_min_ratio: float = 1e-3,
+    sample_weight: Any = None,
+    X_val: Any = None,
+    y_val: Any = None,
+    sample_weight_val: Any = None,
+    n_restarts: int = 1,
+) -> RegularizationPath:
+    """Models over the strength of the penalty, from dense to empty, each from where the one before ended.
+
+    At each strength the estimator's solver goes on until it stops by itself: adam and sgd once the objective has not
+    fallen by `tol` for `n_iter_no_change` epochs, lbfgs and fista by their criteria; at the latest after `max_iter`
+    epochs or iterations, which is the budget of every strength. The moments of adam and sgd go on, the schedule of
+    their learning rate starts anew.
+
+    Parameters
+    ----------
+    estimator : NormRegMLPClassifier or NormRegMLPRegressor
+        With any loss, penalty and layer weights; it is cloned. Its alpha does not matter.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Training data.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Targets or classes.
+    alphas : array-like of float of shape (n_alphas,), default=None
+        Strengths >= 0, ascending. Without hidden layers they may also descend, from empty to dense: other networks do
+        not leave zero. None: n_alphas strengths in equal ratios up to the one at which the model is empty. Without
+        hidden layers, and for a loss without kinks, that is the smallest at which zero weights are stationary;
+        otherwise it is searched for by a walk with long strides, and the last strength is raised until the model there
+        is empty.
+    n_alphas : int >= 2, default=100
+        Number of strengths, if alphas is None.
+    alpha_min_ratio : float in (0, 1), default=1e-3
+        Smallest strength by the largest, if alphas is None.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights, as in `fit`.
+    X_val, y_val, sample_weight_val : default=None
+        Validation data: the model at each strength is scored on them, by the estimator's `validation_scoring`. They
+        change no model.
+    n_restarts : int >= 1, default=1
+        Number of whole paths, each from initial weights of its own. Of the models at a strength the one with the
+        smallest objective is kept.
+
+    Returns
+    -------
+    path : RegularizationPath
+
+    Raises
+    ------
+    ValueError
+        If alphas are not sorted numbers >= 0; if alpha does not scale the penalty, as of constraints alone; if alphas
+        are to be found and no strength makes the model empty, as with "l2"; if early_stopping is set; or if the data or
+        a parameter are not valid.
+    TypeError
+        If the estimator is none of this package.
+
+    Warns
+    -----
+    sklearn.exceptions.ConvergenceWarning
+        Once, if a solver's budget ended before the solver at some strengths.
+
+    Notes
+    -----
+    Without hidden layers and with a convex loss and penalty every model is a global minimum. A network's objective has
+    many local minima: the path is then a homotopy of local solutions, which another seed may replace by others, and an
+    input that has left may come back. `n_restarts` keeps the best of several.
+
+    The time is about that of one fit for the first strength and a few epochs for each other one. Memory grows with the
+    number of weights that are not zero. Callbacks of the estimator are not called.
+
+    References
+    ----------
+    Friedman, Hastie and Tibshirani (2010), Regularization paths for generalized linear models via coordinate descent,
+    J. Stat. Software 33(1). Lemhadri, Ruan, Abraham and Tibshirani (2021), LassoNet, JMLR 22(127): from dense to
+    sparse.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.preprocessing import scale
+    >>> from sknormnet import NormRegMLPClassifier, PerLayer, regularization_path
+    >>> from sknormnet.penalties import GroupLasso
+    >>> X, y = load_iris(return_X_y=True)
+    >>> penalty = PerLayer(first=GroupLasso("input"), hidden="l2", last="l2")
+    >>> model = NormRegMLPClassifier((8,), "tanh", penalty=penalty, learning_rate_init=0.01, random_state=0)
+    >>> path = regularization_path(model, scale(X), y, n_alphas=20)
+    >>> int(path.n_features[0]), int(path.n_features[-1])
+    (4, 0)
+    >>> path.selected_features(2)
+    array([2, 3])
+    """
+    if alphas is not None:
+        alphas = check_alphas(alphas)
+    check_grid(n_alphas, alpha_min_ratio)
+    check_restarts(n_restarts)
+    validation.check_given_together(X_val, y_val, sample_weight_val)
+    with single_thread:
+        walk = Walk(checked_clone(estimator), X, y, sample_weight)
+        check_direction(walk, alphas)
+        validate = None
+        if X_val is not None:
+            given = (X_val, y_val, sample_weight_val)
+            held_out = walk.model._check_validation_data(given, walk.problem.loss, walk.problem.X.dtype)
+            validate = walk.model._validator(held_out, walk.problem)
+        rng = check_random_state(walk.model.random_state)
+        ends_empty = alphas is None
+        if alphas is None:
+            alphas = find_alphas(walk, rng, n_alphas, alpha_min_ratio)
+        score = None if validate is None else lambda theta: validate(theta)[0]
+        points = best_points(walk, alphas, rng, n_restarts, score=score, ends_empty=ends_empty)
+    warn_of(points)
+    return assemble(walk, points)
+
+
+def checked_clone(estimator: Any) -> BaseNormRegMLP:
+    """A clone with valid parameters, of an estimator that has a path."""
+    if not isinstance(estimator, BaseNormRegMLP):
+        raise TypeError(
+            f"estimator must be a NormRegMLPClassifier or NormRegMLPRegressor, got {type(estimator).__name__}; of a "
+            "pipeline, give the last step, and X as the steps before transform it"
+        )
+    model = clone(estimator)
+    model._validate_params()
+    if model.early_stopping:
+        raise ValueError(
+            "a path goes on at each strength until the objective settles: set early_stopping=False, and give X_val and "
+            "y_val for the validation score of each strength"
+        )
+    return model
+
+
+def check_restarts(n_restarts: Any) -> None:
+    if isinstance(n_restarts, bool) or not isinstance(n_restarts, Integral) or n_restarts < 1:
+        raise ValueError(f"n_restarts must be an integer >= 1, got {n_restarts!r}")
+
+
+def check_direction(walk: Walk, alphas: np.ndarray | None) -> None:
+    """Raise ValueError where there is no path, or none in this direction."""
+    check_scaled(walk)
+    if alphas is not None and len(alphas) > 1 and alphas[0] > alphas[-1] and walk.objective.n_layers > 1:
+        raise ValueError(
+            "descending alphas lead from the empty model to the dense one, but a network with hidden layers does not "
+            "leave zero, where its gradient is zero: give ascending alphas, such as alphas[::-1]"
+        )
+
+
+def find_alphas(walk: Walk, rng: np.random.RandomState, n_alphas: int, alpha_min_ratio: float) -> np.ndarray:
+    """n_alphas strengths up to that of the empty model. rng stays as it is, so that given the same alphas a path is
+    the same."""
+    return geometric(largest_alpha(walk, restore_rng(save_rng(rng))), alpha_min_ratio, n_alphas)
+
+
+def best_points(
+    walk: Walk,
+    alphas: np.ndarray,
+    rng: np.random.RandomState,
+    n_restarts: int,
+    *,
+    score: Callable[[np.ndarray], float] | None = None,
+    ends_empty: bool = False,
+) -> list[Point]:
+    """The solution at each strength, sparse, the best of n_restarts starts; ends_empty: raise the last until it is."""
+    best: list[Point] = []
+    for start in range(n_restarts):
+        steps: Iterator[float] = iter(alphas)
+        if ends_empty and start == 0:
+            ratio = alphas[-1] / alphas[-2]
+            steps = chain(alphas, (alphas[-1] * ratio**i for i in islice(count(1), MOST_BEYOND)))
+        points: list[Point] = []
+        for point in walk.follow(steps, walk.start(rng), rng):
+            del points[len(alphas) - 1 :]  # of strengths beyond the last one stays
+            points.append(point.sparse())
+            points[-1].start = start
+            if score is not None:
+                points[-1].score = score(point.theta)
+            if len(points) == len(alphas) and (point.is_empty or not ends_empty):
+                break
+        if start == 0:
+            best, alphas, ends_empty = points, np.array([point.alpha for point in points]), False
+        else:
+            best = [new if new.objective < old.objective else old for old, new in zip(best, points, strict=True)]
+    return best
+
+
+def warn_of(points: Sequence[Point]) -> None:
+    """One warning for all strengths that ask for one."""
+    warned = [point for point in points if point.warning is not None]
+    if warned:
+        warnings.warn(
+            f"At {len(warned)} of {len(points)} strengths of the path the solver did not end by itself; the first is "
+            f"alpha={warned[0].alpha:.3g}: {warned[0].warning}",
+            ConvergenceWarning,
+            stacklevel=3,
+        )

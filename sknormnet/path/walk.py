@@ -1,0 +1,192 @@
+"""One start of a path: from strength to strength, each from where the one before ended."""
+
+import time
+from collections.abc import Iterable, Iterator
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from sknormnet._core.network import aligned_empty
+from sknormnet.base import BaseNormRegMLP
+from sknormnet.conversion import alive
+from sknormnet.objective import Objective
+from sknormnet.plan import Plan
+from sknormnet.problem import Problem
+from sknormnet.solvers import STOCHASTIC_SOLVERS, FitResult, Monitor, Solver
+from sknormnet.solvers.schedules import Cosine
+from sknormnet.warm_start import normalized_weight, starting_theta
+
+DECAY = 5  # epochs at the end of each strength, in which a constant rate goes to zero
+HASTE = 10  # how much sooner a hasty walk says that the objective has settled
+
+
+class SettlingMonitor(Monitor):
+    """Patience ends once an average epoch lowers the objective by less than the share tol of itself.
+
+    That is measured from the last epoch that was so much lower, so that a slow but steady descent goes on: at each
+    strength little is left to gain, and what is little depends on the objective there.
+    """
+
+    _reference = np.inf
+
+    def _improves(self, objective: float) -> bool:
+        improves = objective < self._reference - min(1.0, self.tol * self.patience) * abs(objective)
+        self._reference = objective if improves else self._reference
+        return improves
+
+
+@dataclass
+class Point:
+    """A strength and the solution there.
+
+    Attributes
+    ----------
+    alpha : float
+    theta : ndarray, or csr_array of one row
+    data_loss, penalty : float
+        The two terms of the objective, over all of the training data.
+    residual : float
+        Relative, of `sknormnet.objective.Stationarity`; NaN where the objective is not all that acts.
+    alive : list of ndarray of bool
+        Of the inputs and of the units of each hidden layer; see `sknormnet.conversion.alive`.
+    history : dict of lists
+    n_iter : int
+    stop_reason : str
+    warning : str or None
+    seconds : float
+    score : float or None
+        On validation data.
+    start : int
+        Which start of the path.
+    """
+
+    alpha: float
+    theta: Any
+    data_loss: float
+    penalty: float
+    residual: float
+    alive: list[np.ndarray]
+    history: dict[str, list]
+    n_iter: int
+    stop_reason: str
+    warning: str | None
+    seconds: float = 0.0
+    score: float | None = None
+    start: int = 0
+
+    @property
+    def objective(self) -> float:
+        return self.data_loss + self.penalty
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the output does not depend on the inputs."""
+        return not self.alive[0].any()
+
+    def sparse(self) -> "Point":
+        """The same with a theta of its own, as a row of a sparse matrix."""
+        return replace(self, theta=sp.csr_array(self.theta[np.newaxis]))
+
+
+class Walk:
+    """What stays the same along a path.
+
+    Parameters
+    ----------
+    model : NormRegMLPClassifier or NormRegMLPRegressor
+        A clone of the user's own, whose parameters are valid; what is known of the data is set on it.
+    X, y, sample_weight
+        The training data, as in `fit`.
+    """
+
+    def __init__(self, model: BaseNormRegMLP, X: Any, y: Any, sample_weight: Any = None):
+        self.model = model
+        self.problem: Problem = model._problem(X, y, sample_weight, going_on=False)
+        self.weight = normalized_weight(self.problem.sample_weight, self.problem.X.dtype)
+        self.objective = Objective(
+            self.problem.plan,
+            self.problem.activation,
+            self.problem.loss,
+            self.problem.X,
+            self.problem.target.y,
+            self.weight,
+        )
+        self._trainer = copy(model)
+        if model.solver in STOCHASTIC_SOLVERS:
+            self._trainer.batch_size = model._batch_rows(self.objective.n_samples)  # which may warn, and once is enough
+        self._decoupled = any(term.penalty.decoupled for term in self.problem.plan.terms)
+
+    def plan(self, alpha: float) -> Plan:
+        """The plan at a strength."""
+        self._trainer.alpha = alpha
+        return self._trainer._make_plan(self.problem.plan.layer_sizes)
+
+    def start(self, rng: np.random.RandomState) -> np.ndarray:
+        """Initial theta, drawn."""
+        plan, problem = self.problem.plan, self.problem
+        return starting_theta(self.model, plan, problem.activation, problem.X.dtype, rng, going_on=False)
+
+    def follow(
+        self, alphas: Iterable[float], theta: np.ndarray, rng: np.random.RandomState, *, hasty: bool = False
+    ) -> Iterator[Point]:
+        """The solution at each strength, from theta on. A point's theta is overwritten by the next one."""
+        state: dict[str, Any] = {}
+        for alpha in alphas:
+            begin = time.perf_counter()
+            self.objective.set_plan(self.plan(alpha))
+            self.objective.project(theta)
+            result, monitor, state = self._minimize(theta, state, rng, hasty)
+            theta = result.theta
+            point = self._point(alpha, result, monitor)
+            point.seconds = time.perf_counter() - begin
+            yield point
+
+    def _minimize(
+        self, theta: np.ndarray, state: dict[str, Any], rng: np.random.RandomState, hasty: bool
+    ) -> tuple[FitResult, Monitor, dict[str, Any]]:
+        model, n_samples = self._trainer, self.objective.n_samples
+        stochastic = model.solver in STOCHASTIC_SOLVERS
+        monitor = SettlingMonitor(
+            tol=model.tol * HASTE if hasty and stochastic else model.tol,
+            patience=model.n_iter_no_change,
+            verbose=bool(model.verbose),
+        )
+        solver = model._make_solver(n_samples, state, incremental=False)
+        result = solver.minimize(self.objective, theta, monitor=monitor, rng=rng)
+        if not stochastic or result.stop_reason == "diverged":
+            return result, monitor, {}
+        if self._trainer.learning_rate == "constant" and not hasty:
+            done, schedule = monitor.n_epochs, Cosine(model.learning_rate_init, DECAY)
+            solver = model._make_stochastic(
+                n_samples, _with_moments(solver), schedule, max_iter=done + DECAY, first_epoch=-done
+            )
+            decayed = solver.minimize(self.objective, result.theta, monitor=monitor, rng=rng)
+            result.theta, result.n_iter = decayed.theta, monitor.n_epochs
+        return result, monitor, _with_moments(solver)
+
+    def _point(self, alpha: float, result: FitResult, monitor: Monitor) -> Point:
+        objective, theta = self.objective, result.theta
+        gradient, bounds = aligned_empty(theta.size, theta.dtype), np.empty(objective.n_layers)
+        data_loss = objective.data_loss(theta, gradient, bounds)
+        objective.add_smooth_penalty_gradient(theta, gradient)
+        residual = np.nan if self._decoupled else objective.stationarity(theta, gradient, bounds).relative
+        return Point(
+            alpha=alpha,
+            theta=theta,
+            data_loss=data_loss,
+            penalty=objective.penalty(theta),
+            residual=residual,
+            alive=alive(self.problem.plan.split(theta)[0]),
+            history=monitor.history,
+            n_iter=result.n_iter,
+            stop_reason=result.stop_reason,
+            warning=result.warning,
+        )
+
+
+def _with_moments(solver: Solver) -> dict[str, Any]:
+    """State for a run that goes on with the moments and the order of this one, its schedule from the start."""
+    return {**solver.state(), "schedule": {}, "n_epochs": 0, "n_seen": 0}
