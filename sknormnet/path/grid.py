@@ -7,14 +7,14 @@ import numpy as np
 import scipy.optimize
 
 from sknormnet.objective import Objective
-from sknormnet.path.walk import Walk
+from sknormnet.path.walk import Point, Walk
 
 HUGE = 1e30  # as a strength: keeps at zero whatever a penalty can keep there, in float32 too
 SMALLEST = float(np.finfo(float).resolution)  # where nothing has an effect the grid ends here, as of LassoCV
 START = 1e-3  # the search for the empty model starts where the penalty is this share of the data loss
 MOST_DOUBLINGS = 60
 FEW = 50  # coordinates for which a finite-difference Jacobian is cheap
-NO_END = "the path has no natural end; give alphas"
+NEARLY = 0.01  # of what the inputs can lower the loss by: a model that lowers it by less counts as constant
 
 
 def check_alphas(alphas: Any) -> np.ndarray:
@@ -69,34 +69,41 @@ def geometric(alpha_max: float, alpha_min_ratio: float, n_alphas: int) -> np.nda
     return alpha_max * np.geomspace(alpha_min_ratio, 1, n_alphas)
 
 
-def largest_alpha(walk: Walk, rng: np.random.RandomState) -> float:
-    """The strength from which on the model is empty.
+def makes_zeros(walk: Walk) -> bool:
+    """Whether some strength makes weights exactly zero."""
+    walk.objective.set_plan(walk.plan(1.0))
+    return any(part.penalty.scales for part in walk.objective.proximal_parts)
 
-    Without hidden layers and for a loss without kinks, the smallest at which zero weights are stationary. Otherwise the
-    one at which a walk with long strides ends; it draws from rng.
+
+def largest_alpha(walk: Walk, rng: np.random.RandomState) -> float:
+    """The strength from which on the model is constant.
+
+    Without hidden layers, for a loss without kinks and a penalty that makes zeros, the smallest at which zero weights
+    are stationary. Otherwise the one at which a walk with long strides finds the model empty or, if the penalty makes
+    no zeros, hardly better than a constant; it draws from rng.
 
     Raises
     ------
     ValueError
-        If no strength makes the model empty.
+        If no strength is found.
     """
-    objective = walk.objective
-    objective.set_plan(walk.plan(1.0))
-    if not any(part.penalty.scales for part in objective.proximal_parts):
-        raise ValueError(f"{objective.plan.terms[0].penalty!r} makes no weights exactly zero: {NO_END}")
-    if objective.n_layers == 1 and not objective.kinked:
-        return max(_where_zero_is_stationary(objective), SMALLEST)
-    return _where_walk_ends(walk, rng)
+    zeros, objective = makes_zeros(walk), walk.objective
+    if zeros and objective.n_layers == 1 and not objective.kinked:
+        alpha = _where_zero_is_stationary(objective)
+        if alpha is not None:
+            return max(alpha, SMALLEST)
+    return _where_walk_ends(walk, rng, zeros)
 
 
-def _where_zero_is_stationary(objective: Objective) -> float:
+def _where_zero_is_stationary(objective: Objective) -> float | None:
+    """None where no strength outweighs a gradient in some weights, as those of an elastic net with l1_ratio=0."""
     (part,) = objective.proximal_parts
     zero, one = np.zeros(part.shape, objective.dtype), np.ones(part.shape, objective.dtype)
     free = np.ones(objective.n_parameters, dtype=bool)
     free[part.where] = (part.kernel.residual(zero, one, HUGE) > 0).ravel()
     if free[part.where].all():
-        raise ValueError(f"{part.penalty!r} makes no weights exactly zero: {NO_END}")
-    gradient = _gradient_at_null(objective, free)
+        return None
+    gradient = _least_loss(objective, free)[1]
     gradient[free] = 0
     gradient = part.of(gradient)
 
@@ -114,8 +121,8 @@ def _where_zero_is_stationary(objective: Objective) -> float:
     return high
 
 
-def _gradient_at_null(objective: Objective, free: np.ndarray) -> np.ndarray:
-    """Gradient of the data loss where it is smallest over the coordinates that no strength makes zero, others zero."""
+def _least_loss(objective: Objective, free: np.ndarray) -> tuple[float, np.ndarray]:
+    """The smallest data loss over the free coordinates where all others are zero, and its gradient in all."""
     theta, gradient = np.zeros(free.size, objective.dtype), np.empty(free.size, objective.dtype)
 
     def value_and_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -127,25 +134,38 @@ def _gradient_at_null(objective: Objective, free: np.ndarray) -> np.ndarray:
     x = scipy.optimize.minimize(value_and_gradient, x, jac=True, method="L-BFGS-B", options=options).x
     if x.size <= FEW:  # differences of values end at the root of eps, those of gradients do not
         x = scipy.optimize.least_squares(lambda x: value_and_gradient(x)[1], x, xtol=1e-15, ftol=1e-15, gtol=1e-15).x
-    value_and_gradient(x)
-    return gradient
+    return value_and_gradient(x)[0], gradient
 
 
-def _where_walk_ends(walk: Walk, rng: np.random.RandomState) -> float:
+def _where_walk_ends(walk: Walk, rng: np.random.RandomState, zeros: bool) -> float:
     objective, theta = walk.objective, walk.start(rng)
+    outputs = np.zeros(objective.n_parameters, dtype=bool)
+    outputs[-walk.problem.plan.layer_sizes[-1] :] = True
+    of_constant, least = _least_loss(objective, outputs)[0], np.inf
+
+    def is_constant(point: Point) -> bool:
+        if zeros:
+            return point.is_empty
+        return of_constant - point.data_loss <= NEARLY * (of_constant - least)
+
     objective.project(theta)
-    first = START * objective.data_loss(theta) / objective.penalty(theta)
+    penalty = objective.penalty(theta)
+    first = START * (abs(objective.data_loss(theta)) / penalty if 0 < penalty < np.inf else 1.0)
     lived = None
     for point in walk.follow(first * 2.0 ** np.arange(MOST_DOUBLINGS), theta, rng, hasty=True):
-        if point.is_empty:
+        least = min(least, point.data_loss)
+        if is_constant(point):
             break
         lived, theta = point.alpha, point.theta.copy()
     else:
-        raise ValueError(f"the model still depended on its inputs at alpha={lived:.3g}: {NO_END}")
+        raise ValueError(
+            f"at alpha={lived:.3g} the model still depended on its inputs, so that the path has no natural end: give "
+            "alphas"
+        )
     if lived is None:
         return first
     for stride in (2**0.5, 2**0.25):
         (point,) = walk.follow([lived * stride], theta.copy(), rng, hasty=True)
-        if not point.is_empty:
+        if not is_constant(point):
             lived, theta = point.alpha, point.theta
     return lived * stride

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sknormnet import validation
 from sknormnet._core.blas_threads import single_thread
 from sknormnet.base import BaseNormRegMLP
-from sknormnet.path.grid import check_alphas, check_grid, check_scaled, geometric, largest_alpha
+from sknormnet.path.grid import check_alphas, check_grid, check_scaled, geometric, largest_alpha, makes_zeros
 from sknormnet.path.result import RegularizationPath, assemble
 from sknormnet.path.walk import Point, Walk
 from sknormnet.warm_start import restore_rng, save_rng
@@ -38,10 +38,13 @@ def regularization_path(
 ) -> RegularizationPath:
     """Models over the strength of the penalty, from dense to empty, each from where the one before ended.
 
-    At each strength the estimator's solver goes on until it stops by itself: adam and sgd once the objective has not
-    fallen by `tol` for `n_iter_no_change` epochs, lbfgs and fista by their criteria; at the latest after `max_iter`
-    epochs or iterations, which is the budget of every strength. The moments of adam and sgd go on, the schedule of
-    their learning rate starts anew.
+    At the first strength adam and sgd go on until the objective has not fallen by the share `tol` of itself per epoch,
+    averaged over `n_iter_no_change` epochs; their budget is `max_iter` epochs. At the others, which start close to
+    where they end, they wait for half as many epochs, four times the share counts as settled, and the budget is a
+    quarter of `max_iter`. Where the learning rate is constant, three epochs follow in which it goes to zero, so that
+    noise does not hide what is zero. "cosine" decays over the budget of each strength, which is then used up. The
+    moments go on from strength to strength. lbfgs and fista stop as in `fit` at every strength, by `tol` and
+    `max_iter`.
 
     Parameters
     ----------
@@ -78,8 +81,7 @@ def regularization_path(
     ------
     ValueError
         If alphas are not sorted numbers >= 0; if alpha does not scale the penalty, as of constraints alone; if alphas
-        are to be found and no strength makes the model empty, as with "l2"; if early_stopping is set; or if the data or
-        a parameter are not valid.
+        are to be found and there is no end; if early_stopping is set; or if the data or a parameter are not valid.
     TypeError
         If the estimator is none of this package.
 
@@ -132,8 +134,9 @@ def regularization_path(
             held_out = walk.model._check_validation_data(given, walk.problem.loss, walk.problem.X.dtype)
             validate = walk.model._validator(held_out, walk.problem)
         rng = check_random_state(walk.model.random_state)
-        ends_empty = alphas is None
+        ends_empty = False
         if alphas is None:
+            ends_empty = makes_zeros(walk)
             alphas = find_alphas(walk, rng, n_alphas, alpha_min_ratio)
         score = None if validate is None else lambda theta: validate(theta)[0]
         points = best_points(walk, alphas, rng, n_restarts, score=score, ends_empty=ends_empty)

@@ -19,15 +19,19 @@ from sknormnet.solvers import STOCHASTIC_SOLVERS, FitResult, Monitor, Solver
 from sknormnet.solvers.schedules import Cosine
 from sknormnet.warm_start import normalized_weight, starting_theta
 
-DECAY = 5  # epochs at the end of each strength, in which a constant rate goes to zero
-HASTE = 10  # how much sooner a hasty walk says that the objective has settled
+# Of adam and sgd at the strengths after the first, which start close to where they end; chosen by
+# benchmarks/homotopy.py.
+PATIENCE_SHARE = 2  # the share of n_iter_no_change that is waited for
+BUDGET_SHARE = 4  # the share of max_iter that may be used
+LEAST_FALL = 4  # in units of tol: an epoch that lowers the objective by less than this share of itself gains little
+DECAY = 3  # epochs at the end of each strength, in which a constant rate goes to zero
+HASTE = 10  # how much earlier a hasty walk takes the objective as settled
 
 
 class SettlingMonitor(Monitor):
     """Patience ends once an average epoch lowers the objective by less than the share tol of itself.
 
-    That is measured from the last epoch that was so much lower, so that a slow but steady descent goes on: at each
-    strength little is left to gain, and what is little depends on the objective there.
+    That is measured from the last epoch that was so much lower, so that a slow but steady descent goes on.
     """
 
     _reference = np.inf
@@ -133,32 +137,40 @@ class Walk:
         self, alphas: Iterable[float], theta: np.ndarray, rng: np.random.RandomState, *, hasty: bool = False
     ) -> Iterator[Point]:
         """The solution at each strength, from theta on. A point's theta is overwritten by the next one."""
+        stochastic = self.model.solver in STOCHASTIC_SOLVERS
         state: dict[str, Any] = {}
-        for alpha in alphas:
+        for i, alpha in enumerate(alphas):
             begin = time.perf_counter()
             self.objective.set_plan(self.plan(alpha))
             self.objective.project(theta)
-            result, monitor, state = self._minimize(theta, state, rng, hasty)
+            if stochastic:
+                result, monitor, state = self._descend(theta, state, rng, is_first=i == 0, hasty=hasty)
+            else:
+                monitor = Monitor(tol=self.model.tol, patience=np.inf, verbose=bool(self.model.verbose))
+                solver = self._trainer._make_solver(self.objective.n_samples, None, incremental=False)
+                result = solver.minimize(self.objective, theta, monitor=monitor, rng=rng)
             theta = result.theta
             point = self._point(alpha, result, monitor)
             point.seconds = time.perf_counter() - begin
             yield point
 
-    def _minimize(
-        self, theta: np.ndarray, state: dict[str, Any], rng: np.random.RandomState, hasty: bool
+    def _descend(
+        self, theta: np.ndarray, state: dict[str, Any], rng: np.random.RandomState, *, is_first: bool, hasty: bool
     ) -> tuple[FitResult, Monitor, dict[str, Any]]:
+        """Epochs at one strength, and the state for the next one: moments and order go on, schedules start anew."""
         model, n_samples = self._trainer, self.objective.n_samples
-        stochastic = model.solver in STOCHASTIC_SOLVERS
         monitor = SettlingMonitor(
-            tol=model.tol * HASTE if hasty and stochastic else model.tol,
-            patience=model.n_iter_no_change,
+            tol=model.tol * (1 if is_first else LEAST_FALL) * (HASTE if hasty else 1),
+            patience=model.n_iter_no_change if is_first else model.n_iter_no_change / PATIENCE_SHARE,
             verbose=bool(model.verbose),
         )
-        solver = model._make_solver(n_samples, state, incremental=False)
+        budget = model.max_iter if is_first else -(-model.max_iter // BUDGET_SHARE)
+        schedule = model._make_schedule(budget)
+        solver = model._make_stochastic(n_samples, state, schedule, max_iter=budget)
         result = solver.minimize(self.objective, theta, monitor=monitor, rng=rng)
-        if not stochastic or result.stop_reason == "diverged":
+        if result.stop_reason == "diverged":
             return result, monitor, {}
-        if self._trainer.learning_rate == "constant" and not hasty:
+        if model.learning_rate == "constant" and not hasty:
             done, schedule = monitor.n_epochs, Cosine(model.learning_rate_init, DECAY)
             solver = model._make_stochastic(
                 n_samples, _with_moments(solver), schedule, max_iter=done + DECAY, first_epoch=-done

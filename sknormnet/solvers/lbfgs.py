@@ -69,7 +69,7 @@ class Lbfgs(Solver):
                     result = self._search(function, after_iteration, iterations_for(last, self.max_iter - n_iter))
                 except NotFinite:
                     return diverged(monitor, "iteration", monitor.n_epochs + 1, None)
-                function.split.theta_of(result.x, theta)
+                function.split.theta_of(function.split.at_bounds(result.x, result.jac, self.tol), theta)
                 n_iter += result.nit
                 gradient = function.split.largest_projected(result.x, result.jac)
                 reason = "stationary" if gradient <= self.tol else "max_iter" if result.status == 1 else "stalled"
@@ -207,6 +207,15 @@ class _Split:
         s = self.bounded
         size[s] = np.where(gradient[s] > 0, np.minimum(size[s], variables[s]), size[s])
         return float(size.max())
+
+    def at_bounds(self, variables: np.ndarray, gradient: np.ndarray, tol: float) -> np.ndarray:
+        """The variables, those at zero that are within tol of it and that a step along the gradient would take there.
+
+        Their projected gradient, at most tol, does not tell them from zeros, so that the search may end before it.
+        """
+        s, out = self.bounded, variables.copy()
+        out[s[(out[s] <= tol) & (gradient[s] >= out[s])]] = 0
+        return out
 
     def penalty_of(self, variables: np.ndarray) -> float:
         w, n = variables[: self.l1.size].copy(), variables[self.l1.size :]
