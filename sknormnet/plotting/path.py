@@ -56,15 +56,16 @@ class RegularizationPathDisplay:
 
     Examples
     --------
-    >>> import numpy as np
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.preprocessing import scale
+    >>> from sknormnet import NormRegMLPRegressor, regularization_path
     >>> from sknormnet.plotting import RegularizationPathDisplay
-    >>> norms = np.array([[2.0, 1.0], [1.5, 0.0], [0.0, 0.0]])
-    >>> display = RegularizationPathDisplay(alphas=np.array([0.01, 0.1, 1.0]), feature_norms=norms,
-    ...                                     n_features=np.array([2, 1, 0]), feature_order=np.array([0, 1])).plot()
-    >>> display.ax_.get_xscale()
-    'log'
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> lasso = NormRegMLPRegressor((), penalty="l1", solver="fista", tol=1e-6, max_iter=1000)
+    >>> path = regularization_path(lasso, scale(X), scale(y), n_alphas=20)
+    >>> display = RegularizationPathDisplay.from_path(path, highlight=3)
     >>> [text.get_text() for text in display.legend_.get_texts()]
-    ['x0', 'x1']
+    ['x2', 'x8', 'x3']
     """
 
     def __init__(

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from pictures import assert_drawn, assert_texts_apart, near, rendered
 from sklearn.base import BaseEstimator
+from sklearn.datasets import load_diabetes
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sknormnet
-from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor
+from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor, regularization_path
 from sknormnet.plotting import CVPathDisplay, RegularizationPathDisplay, TrainingCurveDisplay
 
 COLOURS = ["#ff00ff", "#00ff00", "#00ffff", "#ffff00"]  # which nothing else in a picture has
@@ -28,18 +29,17 @@ def backend():
     plt.close("all")
 
 
-def make_path(n_features=4, n_alphas=12, *, scores=True, alphas=None, names=None):
-    """Stand-in of a RegularizationPath: input i leaves after input i - 1."""
+def made(n_features=4, n_alphas=12, *, scores=True, alphas=None, names=None):
+    """A display of made-up numbers: input i leaves after input i - 1."""
     alphas = np.logspace(-3, 0, n_alphas) if alphas is None else alphas
-    rank = np.argsort(np.argsort(alphas)) / (len(alphas) - 1)
-    leaves = np.linspace(0.3, 0.9, n_features)
-    norms = np.maximum(0, 1 - rank[:, None] / leaves) * np.arange(1, n_features + 1)
-    return SimpleNamespace(
+    rank = np.linspace(0, 1, len(alphas))
+    norms = np.maximum(0, 1 - rank[:, None] / np.linspace(0.3, 0.9, n_features)) * np.arange(1, n_features + 1)
+    return RegularizationPathDisplay(
         alphas=alphas,
         feature_norms=norms,
         n_features=np.count_nonzero(norms, axis=1),
         feature_order=np.arange(n_features)[::-1],
-        feature_names_in=names,
+        feature_names=names,
         validation_scores=0.9 - 0.5 * rank**2 if scores else None,
     )
 
@@ -48,9 +48,10 @@ class FakeCV(BaseEstimator):
     def __init__(self, scoring=None):
         self.scoring = scoring
 
-    def fit(self, scores, chosen, **path):
-        self.path_ = make_path(n_alphas=len(scores), **path)
-        self.alphas_, self.scores_path_, self.best_index_ = self.path_.alphas, np.array(scores), chosen
+    def fit(self, scores, chosen, alphas=None):
+        self.alphas_ = np.logspace(-3, 0, len(scores)) if alphas is None else alphas
+        self.path_ = SimpleNamespace(n_features=np.argsort(np.argsort(-self.alphas_)))
+        self.scores_path_, self.best_index_ = np.array(scores), chosen
         return self
 
 
@@ -61,23 +62,41 @@ def tick_texts(axis):
 # ------------------------------------------------------------------------------------------------------- paths
 
 
+@pytest.fixture(scope="module")
+def lasso_paths():
+    """Ascending and descending, of named inputs with validation data."""
+    X, y = load_diabetes(return_X_y=True, as_frame=True, scaled=True)
+    y = (y - y.mean()) / y.std()
+    lasso = NormRegMLPRegressor((), penalty="l1", solver="fista", tol=1e-5, max_iter=1000)
+    alphas = np.logspace(-4, -1, 12)
+    return {d: regularization_path(lasso, X, y, alphas=alphas[::d], X_val=X, y_val=y) for d in (1, -1)}
+
+
 @pytest.mark.parametrize("direction", [1, -1], ids=["ascending", "descending"])
-def test_path_has_norms_scores_and_counts(direction):
-    path = make_path(alphas=np.logspace(-3, 0, 12)[::direction])
-    display = RegularizationPathDisplay.from_path(path, highlight=3, score_name="accuracy")
-    assert list(display.highlighted_) == [3, 2, 1]  # the last to leave first
-    for i, line in display.highlighted_.items():
-        np.testing.assert_array_equal(line.get_xydata(), np.column_stack([path.alphas, path.feature_norms[:, i]]))
-    (segment,) = display.lines_.get_segments()
-    np.testing.assert_array_equal(segment, np.column_stack([path.alphas, path.feature_norms[:, 0]]))
-    np.testing.assert_array_equal(display.score_line_.get_ydata(), path.validation_scores)
-    assert [text.get_text() for text in display.legend_.get_texts()] == ["x3", "x2", "x1"]
+def test_path_has_norms_scores_and_counts(lasso_paths, direction):
+    path = lasso_paths[direction]
+    assert path.alphas[0] == (1e-4 if direction == 1 else 1e-1)
+    display = RegularizationPathDisplay.from_path(path, highlight=3, score_name="R2")
+    norms = np.abs(path.coefs[0].toarray())  # of one output
+    assert list(display.highlighted_) == list(path.feature_order[:3])
+    lines = {i: line.get_xydata() for i, line in display.highlighted_.items()}
+    lines |= zip(np.delete(range(10), list(lines)), display.lines_.get_segments(), strict=True)
+    for i in range(10):
+        np.testing.assert_allclose(lines[i], np.c_[path.alphas, norms[:, i]])
+    np.testing.assert_array_equal(display.score_line_.get_xydata(), np.c_[path.alphas, path.validation_scores])
+    names = ["age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"]
+    assert [text.get_text() for text in display.legend_.get_texts()] == [names[i] for i in path.feature_order[:3]]
+    counts = {alpha: str(np.count_nonzero(row)) for alpha, row in zip(path.alphas, norms, strict=True)}
+    assert tick_texts(display.top_ax_.xaxis) == [counts[alpha] for alpha in display.top_ax_.get_xticks()]
+    assert tick_texts(display.top_ax_.xaxis)[0] == "0"
     assert display.ax_.get_xscale() == display.score_ax_.get_xscale() == "log"
     assert display.ax_.get_xlim() == display.score_ax_.get_xlim() == display.top_ax_.get_xlim()
-    assert (display.score_ax_.get_ylabel(), display.score_ax_.get_xlabel()) == ("accuracy", "alpha")
+    assert (display.score_ax_.get_ylabel(), display.score_ax_.get_xlabel()) == ("R2", "alpha")
     assert (display.top_ax_.get_xlabel(), display.ax_.get_xlabel()) == ("inputs alive", "")
     assert display.figure_ is display.ax_.figure
     assert plt.gca() is not display.top_ax_
+    renamed = RegularizationPathDisplay.from_path(path, feature_names=list("abcdefghij"), highlight=[0, 9])
+    assert [text.get_text() for text in renamed.legend_.get_texts()] == ["a", "j"]
 
 
 @pytest.mark.parametrize("direction", [1, -1], ids=["ascending", "descending"])
@@ -105,11 +124,10 @@ def test_pixels_of_a_path(direction):
 @pytest.mark.parametrize("n_features", [5, 700])
 @pytest.mark.parametrize("alphas", [np.logspace(-4, 1, 100), np.r_[np.logspace(-4, -3.99, 50), 1.0, 1.01, 50.0]])
 def test_counts_on_top_are_few_and_those_of_their_strengths(n_features, alphas):
-    path = make_path(n_features, alphas=alphas, scores=False)
-    display = RegularizationPathDisplay.from_path(path)
+    display = made(n_features, alphas=alphas, scores=False).plot()
     ticks = display.top_ax_.get_xticks()
     assert 2 <= len(ticks) <= 8
-    counts = dict(zip(path.alphas, path.n_features, strict=True))
+    counts = dict(zip(display.alphas, display.n_features, strict=True))
     assert tick_texts(display.top_ax_.xaxis) == [str(counts[tick]) for tick in ticks]
     assert alphas[-1] in ticks
     assert ticks.min() <= 1.1 * alphas[0]
@@ -117,7 +135,7 @@ def test_counts_on_top_are_few_and_those_of_their_strengths(n_features, alphas):
 
 
 def test_counts_stay_where_they_belong_when_the_limits_change():
-    display = RegularizationPathDisplay.from_path(make_path())
+    display = made().plot()
     display.ax_.set_xlim(1e-2, 1e-1)
     ticks = display.top_ax_.get_xticks()
     points = np.column_stack([ticks, np.zeros(len(ticks))])
@@ -141,8 +159,7 @@ def test_strength_zero_has_a_place():
 
 def test_highlighted_inputs_can_be_named_chosen_or_left_out():
     names = np.array(["mean radius", "mean texture", "mean concave points", "worst fractal dimension"])
-    path = make_path(names=names, scores=False)
-    display = RegularizationPathDisplay.from_path(path, highlight=[1, 3], highlight_kw={"lw": 3})
+    display = made(names=names, scores=False).plot(highlight=[1, 3], highlight_kw={"lw": 3})
     assert [text.get_text() for text in display.legend_.get_texts()] == ["mean texture", "worst fractal dimension"]
     assert {line.get_linewidth() for line in display.highlighted_.values()} == {3}
     assert len(display.lines_.get_segments()) == 2
@@ -151,16 +168,14 @@ def test_highlighted_inputs_can_be_named_chosen_or_left_out():
     assert display.legend_.get_window_extent().x0 > display.ax_.get_window_extent().x1  # beside the lines
     display.plot(highlight=0)
     assert display.legend_ is None and not display.highlighted_ and len(display.lines_.get_segments()) == 4
-    path.feature_norms[:, 1:] = 0.0
-    assert list(RegularizationPathDisplay.from_path(path).highlighted_) == [0]  # the others are never alive
-    display = RegularizationPathDisplay.from_path(path, feature_names=list("abcd"), legend_kw={"title": "inputs"})
-    assert [text.get_text() for text in display.legend_.get_texts()] == ["a"]
+    display.feature_norms[:, 1:] = 0.0
+    display.plot(legend_kw={"title": "inputs"})
+    assert list(display.highlighted_) == [0]  # the others are never alive
     assert display.legend_.get_title().get_text() == "inputs"
 
 
 def test_thousands_of_inputs_are_one_artist():
-    path = make_path(3000, 8)
-    display = RegularizationPathDisplay.from_path(path)
+    display = made(3000, 8).plot()
     assert len(display.lines_.get_segments()) == 2990
     assert len(display.ax_.lines) == 10
     assert tick_texts(display.top_ax_.xaxis)[-1] == "3000"
@@ -171,47 +186,52 @@ def test_thousands_of_inputs_are_one_artist():
 
 
 def test_one_axes_is_divided_and_several_are_taken_as_they_are():
-    path = make_path()
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
-    display = RegularizationPathDisplay.from_path(path, ax=left, highlight=2)
+    display = made().plot(left, highlight=2)
     assert display.figure_ is figure and not left.axison
     figure.canvas.draw()
     upper, lower = (ax.get_window_extent() for ax in (display.ax_, display.score_ax_))
     assert upper.y0 > lower.y1 and upper.height > 1.5 * lower.height and upper.x1 < right.get_window_extent().x0
     assert_texts_apart(figure)
     with pytest.raises(ValueError, match=r"earlier plot .* display\.axes_"):
-        RegularizationPathDisplay.from_path(path, ax=left)
-    again = RegularizationPathDisplay.from_path(path, ax=display.axes_)
+        display.plot(left)
+    again = made().plot(display.axes_)
     assert again.ax_ is display.ax_ and again.score_ax_ is display.score_ax_
-    one = RegularizationPathDisplay.from_path(make_path(scores=False), ax=right)
+    one = made(scores=False).plot(right)
     assert one.ax_ is right and right.get_xlabel() == "alpha"
     _, side_by_side = plt.subplots(1, 2)
-    display = RegularizationPathDisplay.from_path(path, ax=side_by_side)
+    display = made().plot(side_by_side)
     assert [ax.get_xlabel() for ax in side_by_side] == ["alpha", "alpha"]
     assert display.legend_.get_window_extent().x1 <= side_by_side[0].get_window_extent().x1  # nothing makes room
 
 
+def test_parts_of_divided_axes_do_not_touch_without_a_layout():
+    figure, ax = plt.subplots(figsize=(8, 6))
+    display = made().plot(ax)
+    assert display.ax_.get_window_extent().y0 > display.score_ax_.get_window_extent().y1
+    assert_texts_apart(figure)
+
+
 def test_axes_that_cannot_be_used_are_refused():
-    path = make_path()
     with pytest.raises(ValueError, match="2 panels, but ax has 3 axes"):
-        RegularizationPathDisplay.from_path(path, ax=plt.subplots(3)[1])
+        made().plot(plt.subplots(3)[1])
     with pytest.raises(ValueError, match="1 panel, but ax has 2 axes"):
-        RegularizationPathDisplay.from_path(make_path(scores=False), ax=plt.subplots(2)[1])
+        made(scores=False).plot(plt.subplots(2)[1])
     with pytest.raises(ValueError, match="no subplot cannot be divided: give 2 axes"):
-        RegularizationPathDisplay.from_path(path, ax=plt.figure().add_axes((0.1, 0.1, 0.8, 0.8)))
+        made().plot(plt.figure().add_axes((0.1, 0.1, 0.8, 0.8)))
 
 
 @pytest.mark.parametrize(
-    ("changed", "message"),
+    ("names", "highlight", "message"),
     [
-        ({"highlight": -1}, "highlight must be a number >= 0 of inputs"),
-        ({"highlight": [0, 4]}, "inputs from 0 to 3"),
-        ({"feature_names": ["a"]}, "feature_names has 1 names, the path has 4 inputs"),
+        (None, -1, "highlight must be a number >= 0 of inputs"),
+        (None, [0, 4], "inputs from 0 to 3"),
+        (["a"], 1, "feature_names has 1 names, the path has 4 inputs"),
     ],
 )
-def test_wrong_requests_are_refused_before_a_figure_is_made(changed, message):
+def test_wrong_requests_are_refused_before_a_figure_is_made(names, highlight, message):
     with pytest.raises(ValueError, match=message):
-        RegularizationPathDisplay.from_path(make_path(), **changed)
+        made(names=names).plot(highlight=highlight)
     assert not plt.get_fignums()
 
 
@@ -317,7 +337,6 @@ def test_training_curve_draws_the_history(data, solver):
     assert [text.get_text() for text in display.legend_.get_texts()] == told
     assert [ax.get_xlabel() for ax in display.axes_] == ["", unit]
     assert [ax.get_ylabel() for ax in display.axes_] == ["loss", "validation score"]
-    assert all(tick == int(tick) for tick in display.ax_.get_xticks())
     assert_texts_apart(display.figure_)
 
 
@@ -354,6 +373,7 @@ def test_training_curve_has_only_what_there_is(data):
     model.partial_fit(X, y > 0, X_val=X, y_val=y > 0)
     display = TrainingCurveDisplay.from_estimator(model)
     assert np.isnan(display.validation_score[0]) and display.best_epoch == 2
+    assert all(tick == round(tick) for tick in display.ax_.get_xticks())  # by themselves they would be halves
 
 
 def test_what_is_no_fitted_estimator_of_this_package_is_refused(data):
