@@ -77,12 +77,15 @@ def set_strength_axis(ax: Any, alphas: np.ndarray) -> None:
     label_x(ax, "alpha")
 
 
-def add_count_axis(ax: Any, alphas: np.ndarray, counts: np.ndarray, label: str, n_ticks: int = 7) -> Any:
-    """Axis on top that tells a count at about n_ticks of the strengths, spread over the scale; it follows the limits.
+def add_count_axis(ax: Any, alphas: np.ndarray, counts: np.ndarray, label: str) -> Any:
+    """Axis on top that tells a count at some of the strengths, spread over the scale; it follows the limits.
 
     A secondary axis would not do: on a scale other than "log" its ticks stand elsewhere.
     """
     places = ax.xaxis.get_transform().transform(np.asarray(alphas, dtype=float))
+    texts = np.array([str(int(count)) for count in counts])
+    room = ax.get_window_extent().width * 72 / ax.figure.dpi / ax.xaxis.label.get_size()  # in heights of a text
+    n_ticks = np.clip(int(room / (2 + max(map(len, texts)))), 2, 7)
     targets, step = np.linspace(places.max(), places.min(), n_ticks, retstep=True)
     shown: list[int] = []
     for target in targets:
@@ -92,7 +95,7 @@ def add_count_axis(ax: Any, alphas: np.ndarray, counts: np.ndarray, label: str, 
     top = ax.twiny()
     scale = ax.get_xscale()
     top.set_xscale(scale, **({"linthresh": ax.xaxis.get_transform().linthresh} if scale == "symlog" else {}))
-    top.set_xticks(alphas[shown], [str(int(count)) for count in counts[shown]])
+    top.set_xticks(alphas[shown], texts[shown])
     top.set_xticks([], minor=True)
     top.set_xlabel(label)
     top.set_xlim(ax.get_xlim())

@@ -156,7 +156,7 @@ class RegularizationPathDisplay:
             None: a new figure. One Axes is divided where there are two panels; otherwise as many Axes as panels.
         highlight : int or sequence of int, default=10
             Inputs that have a colour and a name in the legend: so many of the first in `feature_order` that are alive
-            at some strength, or those of these numbers. 0: none, and no legend.
+            at some strength, or those of these numbers. 0: none, and no legend. Colours repeat, usually after ten.
         line_kw, highlight_kw, score_kw : dict, default=None
             Keywords of matplotlib's LineCollection (inputs that are not highlighted), and of the Line2D of highlighted
             inputs and of the score.
@@ -195,8 +195,9 @@ class RegularizationPathDisplay:
         if len(highlighted):
             outside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
             place = outside if makes_room(self.figure_) else {"loc": "upper right"}
-            self.legend_ = self.ax_.legend(**{**place, **(legend_kw or {})})
-        self.ax_.set_ylabel("norm of the input's weights")
+            columns = {"ncols": -(-len(highlighted) // 12)}
+            self.legend_ = self.ax_.legend(**{**place, **columns, **(legend_kw or {})})
+        self.ax_.set_ylabel("norm of weights")
         if scores is not None:
             self.score_ax_ = self.axes_[1]
             set_strength_axis(self.score_ax_, alphas)
