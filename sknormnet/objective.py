@@ -141,6 +141,13 @@ class Objective:
         self._smooth = [part for part in parts if part.penalty.smooth]
         self._proximal = [part for part in parts if not part.penalty.smooth]
 
+    def hold(self, held: np.ndarray | None) -> None:
+        """Keep at zero the parameters where `held`, an array of bools, is True: F is a function of the others.
+
+        They are zero in every theta that a solver starts from; None lets all go.
+        """
+        self._network.hold(held)
+
     @property
     def n_parameters(self) -> int:
         return self.plan.n_parameters

@@ -68,6 +68,23 @@ def parameter_constraints(task: str) -> dict[str, list]:
     }
 
 
+def path_cv_constraints(task: str) -> dict[str, list]:
+    """The same for the estimators with cross-validation."""
+    constraints = parameter_constraints(task)
+    for name in ("alpha", "warm_start", "early_stopping", "validation_fraction", "validation_scoring"):
+        del constraints[name]
+    return constraints | {
+        "alphas": [None, "array-like"],
+        "n_alphas": [Interval(Integral, 2, None, closed="left")],
+        "alpha_min_ratio": [Interval(Real, 0, 1, closed="neither")],
+        "cv": ["cv_object"],
+        "scoring": [None, StrOptions(set(get_scorer_names())), callable],
+        "n_jobs": [None, Integral],
+        "selection": [StrOptions({"best", "1se"})],
+        "n_restarts": [Interval(Integral, 1, None, closed="left")],
+    }
+
+
 @contextmanager
 def unchanged_on_failure(estimator: BaseEstimator) -> Iterator[None]:
     """Give the estimator its former attributes back if the body raises, Ctrl-C included."""

@@ -57,6 +57,7 @@ class Network:
         loss: LossKernel,
         rows: RowOrder | None = None,
     ) -> None: ...
+    def hold(self, where: np.ndarray | None) -> None: ...
     def forward(
         self,
         weights: Sequence[np.ndarray],

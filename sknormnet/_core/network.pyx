@@ -2,7 +2,7 @@
 import numpy as np
 
 cimport numpy as cnp
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 from libcpp cimport bool
 from libcpp.memory cimport unique_ptr
 from libcpp.vector cimport vector
@@ -89,6 +89,7 @@ cdef extern from "network.hpp" namespace "sknormnet" nogil:
 
     cdef cppclass NetworkBase:
         void bind(const Problem&) except +
+        void hold(const uint8_t*)
         int forward(const void* const*, const void* const*, const FeatureView&, const i64*, i64, void*, Poll) except +
         int value_and_gradient(const void*, void*, double*, Poll, double*) except +
         int run_epoch(void*, const EpochPlan&, Poll, EpochResult*) except +
@@ -307,6 +308,7 @@ cdef class Network:
     cdef readonly i64 n_outputs
     cdef readonly object dtype
     cdef tuple bound  # keeps the arrays of the problem alive
+    cdef object held
     cdef i64 n_rows, n_bound
 
     def __init__(self, layer_sizes, activation, dtype):
@@ -354,6 +356,20 @@ cdef class Network:
         self.n_rows = X.shape[0]
         self.n_bound = problem.n_rows
         self.bound = (X, y, sample_weight, loss, rows)
+
+    def hold(self, where):
+        """Count the gradient of the parameters as zero where `where`, an array of n_parameters bools, is True.
+
+        What is zero there, and allowed by the constraints, stays exactly zero under every solver. None holds nothing.
+        """
+        if where is None:
+            self.c.get().hold(NULL)
+            return
+        if where.shape != (self.n_parameters,):
+            raise ValueError(f"expected {self.n_parameters} bools, one for each parameter; got shape {where.shape}")
+        cdef cnp.ndarray held = np.array(where, dtype=np.uint8, order="C")
+        self.held = held
+        self.c.get().hold(<const uint8_t*> cnp.PyArray_DATA(held))
 
     def forward(self, weights, intercepts, X, RowOrder rows=None):
         """Raw predictions, shape (n, layer_sizes[-1]), of all rows or of those named.

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, count, islice
 from numbers import Integral
 from typing import Any
@@ -15,6 +16,7 @@ from sknormnet import validation
 from sknormnet._core.blas_threads import single_thread
 from sknormnet.base import BaseNormRegMLP
 from sknormnet.path.grid import check_alphas, check_grid, check_scaled, geometric, largest_alpha, makes_zeros
+from sknormnet.path.relax import relaxed
 from sknormnet.path.result import RegularizationPath, assemble
 from sknormnet.path.walk import Point, Walk
 from sknormnet.warm_start import restore_rng, save_rng
@@ -35,6 +37,7 @@ def regularization_path(
     y_val: Any = None,
     sample_weight_val: Any = None,
     n_restarts: int = 1,
+    relax: bool = False,
 ) -> RegularizationPath:
     """Models over the strength of the penalty, from dense to empty, each from where the one before ended.
 
@@ -72,6 +75,9 @@ def regularization_path(
     n_restarts : int >= 1, default=1
         Number of whole paths, each from initial weights of its own. Of the models at a strength the one with the
         smallest objective is kept.
+    relax : bool, default=False
+        Whether to refit each distinct support without the penalty, for `RegularizationPath.relaxed`: what is zero stays
+        zero, alpha is 0 for the rest, and constraints still hold.
 
     Returns
     -------
@@ -88,7 +94,7 @@ def regularization_path(
     Warns
     -----
     sklearn.exceptions.ConvergenceWarning
-        Once, if a solver's budget ended before the solver at some strengths.
+        Once, if a solver's budget ended before the solver at some strengths; and once for refits.
 
     Notes
     -----
@@ -97,7 +103,12 @@ def regularization_path(
     input that has left may come back. `n_restarts` keeps the best of several.
 
     The time is about that of one fit for the first strength and a few epochs for each other one. Memory grows with the
-    number of weights that are not zero. Callbacks of the estimator are not called.
+    number of weights that are not zero. Callbacks of the estimator are not called; verbose prints a line for each
+    strength.
+
+    relax=True adds one fit for each distinct support, with the budget of the first strength. Nothing holds those fits
+    back: the larger supports overfit as unpenalised networks do, and where classes are separable weights grow until the
+    budget ends. It is meant for the sparse end of a path.
 
     References
     ----------
@@ -124,6 +135,8 @@ def regularization_path(
         alphas = check_alphas(alphas)
     check_grid(n_alphas, alpha_min_ratio)
     check_restarts(n_restarts)
+    if not isinstance(relax, bool | np.bool_):
+        raise ValueError(f"relax must be True or False, got {relax!r}")
     validation.check_given_together(X_val, y_val, sample_weight_val)
     with single_thread:
         walk = Walk(checked_clone(estimator), X, y, sample_weight)
@@ -140,8 +153,11 @@ def regularization_path(
             alphas = find_alphas(walk, rng, n_alphas, alpha_min_ratio)
         score = None if validate is None else lambda theta: validate(theta)[0]
         points = best_points(walk, alphas, rng, n_restarts, score=score, ends_empty=ends_empty)
-    warn_of(points)
-    return assemble(walk, points)
+        refits = relaxed(walk, points, rng, score) if relax else []
+    warn_of(points, "the solver")
+    warn_of(refits, "the solver of the refit")
+    path = assemble(walk, points)
+    return replace(path, relaxed=replace(assemble(walk, refits), _without_penalty=True)) if relax else path
 
 
 def checked_clone(estimator: Any) -> BaseNormRegMLP:
@@ -214,13 +230,13 @@ def best_points(
     return best
 
 
-def warn_of(points: Sequence[Point]) -> None:
+def warn_of(points: Sequence[Point], what: str = "the solver", *, stacklevel: int = 3) -> None:
     """One warning for all strengths that ask for one."""
     warned = [point for point in points if point.warning is not None]
     if warned:
         warnings.warn(
-            f"At {len(warned)} of {len(points)} strengths of the path the solver did not end by itself; the first is "
+            f"At {len(warned)} of {len(points)} strengths of the path {what} did not end by itself; the first is "
             f"alpha={warned[0].alpha:.3g}: {warned[0].warning}",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )

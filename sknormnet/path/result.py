@@ -43,7 +43,9 @@ class RegularizationPath:
     starts : ndarray of int of shape (n_alphas,)
         Which of n_restarts starts each model comes from.
     relaxed : RegularizationPath or None
-        The same with each distinct support refitted without the penalty.
+        The same strengths, each distinct support refitted without the penalty. ``relaxed[i]`` is an estimator with
+        alpha=0, and `residual` is that of its weights that are not zero; strengths with the same support have the same
+        refit and its records.
 
     Examples
     --------
@@ -78,6 +80,7 @@ class RegularizationPath:
     _model: Any = field(repr=False, kw_only=True)  # not fitted, but with what is known of the data
     _network: dict[str, Any] = field(repr=False, kw_only=True)  # fitted attributes, the same at every strength
     _n_samples: int = field(repr=False, kw_only=True)
+    _without_penalty: bool = field(default=False, repr=False, kw_only=True)
 
     def __repr__(self) -> str:
         return (
@@ -170,7 +173,8 @@ class RegularizationPath:
             raise IndexError(f"the path has {len(self)} strengths, there is no number {i}")
         i = range(len(self))[i]
         model = deepcopy(self._model)
-        vars(model).update(deepcopy(self._network), alpha=float(self.alphas[i]))
+        alpha = 0.0 if self._without_penalty else float(self.alphas[i])
+        vars(model).update(deepcopy(self._network), alpha=alpha)
         shapes = list(zip(self.layer_sizes[:-1], self.layer_sizes[1:], strict=True))
         model.coefs_ = [W[[i]].toarray().reshape(shape) for W, shape in zip(self.coefs, shapes, strict=True)]
         model.intercepts_ = [b[i].copy() for b in self.intercepts]

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass, replace
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,10 @@ BUDGET_SHARE = 4  # the share of max_iter that may be used
 LEAST_FALL = 4  # in units of tol: an epoch that lowers the objective by less than this share of itself gains little
 DECAY = 3  # epochs at the end of each strength, in which a constant rate goes to zero
 HASTE = 10  # how much earlier a hasty walk takes the objective as settled
+
+
+class Cancelled(Exception):
+    """A walk in another thread is no longer needed."""
 
 
 class SettlingMonitor(Monitor):
@@ -104,10 +109,15 @@ class Walk:
         A clone of the user's own, whose parameters are valid; what is known of the data is set on it.
     X, y, sample_weight
         The training data, as in `fit`.
+    cancelled : threading.Event, default=None
+        Ends the walk with `Cancelled` at the next strength once it is set.
     """
 
-    def __init__(self, model: BaseNormRegMLP, X: Any, y: Any, sample_weight: Any = None):
+    def __init__(
+        self, model: BaseNormRegMLP, X: Any, y: Any, sample_weight: Any = None, cancelled: Event | None = None
+    ):
         self.model = model
+        self.cancelled = cancelled or Event()
         self.problem: Problem = model._problem(X, y, sample_weight, going_on=False)
         self.weight = normalized_weight(self.problem.sample_weight, self.problem.X.dtype)
         self.objective = Objective(
@@ -140,18 +150,22 @@ class Walk:
         stochastic = self.model.solver in STOCHASTIC_SOLVERS
         state: dict[str, Any] = {}
         for i, alpha in enumerate(alphas):
+            if self.cancelled.is_set():
+                raise Cancelled
             begin = time.perf_counter()
             self.objective.set_plan(self.plan(alpha))
             self.objective.project(theta)
             if stochastic:
                 result, monitor, state = self._descend(theta, state, rng, is_first=i == 0, hasty=hasty)
             else:
-                monitor = Monitor(tol=self.model.tol, patience=np.inf, verbose=bool(self.model.verbose))
+                monitor = Monitor(tol=self.model.tol, patience=np.inf)
                 solver = self._trainer._make_solver(self.objective.n_samples, None, incremental=False)
                 result = solver.minimize(self.objective, theta, monitor=monitor, rng=rng)
             theta = result.theta
             point = self._point(alpha, result, monitor)
             point.seconds = time.perf_counter() - begin
+            if self.model.verbose and not hasty:
+                self._print(point, is_first=i == 0)
             yield point
 
     def _descend(
@@ -162,7 +176,6 @@ class Walk:
         monitor = SettlingMonitor(
             tol=model.tol * (1 if is_first else LEAST_FALL) * (HASTE if hasty else 1),
             patience=model.n_iter_no_change if is_first else model.n_iter_no_change / PATIENCE_SHARE,
-            verbose=bool(model.verbose),
         )
         budget = model.max_iter if is_first else -(-model.max_iter // BUDGET_SHARE)
         schedule = model._make_schedule(budget)
@@ -178,6 +191,28 @@ class Walk:
             decayed = solver.minimize(self.objective, result.theta, monitor=monitor, rng=rng)
             result.theta, result.n_iter = decayed.theta, monitor.n_epochs
         return result, monitor, _with_moments(solver)
+
+    def model_at(self, point: Point) -> BaseNormRegMLP:
+        """A model with the weights of a point that is sparse, for predicting."""
+        model = copy(self.model)
+        layers = self.problem.plan.split(point.theta.toarray()[0])
+        model.__dict__.update(model._network_attributes(self.problem, *layers, model._parameter_loss()))
+        return model
+
+    @staticmethod
+    def _print(point: Point, *, is_first: bool) -> None:
+        """A line of a table, under the names of its columns first."""
+        cells = {
+            "alpha": f"{point.alpha:.4g}",
+            "data loss": f"{point.data_loss:.6g}",
+            "objective": f"{point.objective:.6g}",
+            "inputs": str(int(point.alive[0].sum())),
+            "epochs": str(point.n_iter),
+            "seconds": f"{point.seconds:.3g}",
+        }
+        if is_first:
+            print("".join(f"{name:>12}" for name in cells))
+        print("".join(f"{cell:>12}" for cell in cells.values()))
 
     def _point(self, alpha: float, result: FitResult, monitor: Monitor) -> Point:
         objective, theta = self.objective, result.theta

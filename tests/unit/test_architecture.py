@@ -37,8 +37,10 @@ LEVELS = {
     "checkpoint": 7,
     "callbacks": 7.5,
     "path": 7,
+    "cross_validation": 7.2,
     "inspection": 7,
     "plotting": 7,
+    "stability": 7.2,
     "testing": 7,
     "__init__": 8,
 }

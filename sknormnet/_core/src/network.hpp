@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <vector>
@@ -52,6 +53,8 @@ template <class T> class Network final : public NetworkBase {
         reserved_ = 0;  // the buffers of the targets depend on it
         loss_ = reinterpret_cast<LossFunction<T>>(function_for<T>(problem.loss));
     }
+
+    void hold(const std::uint8_t* held) override { held_ = held; }
 
     void reserve(i64 rows) {
         if (rows <= reserved_) return;
@@ -376,10 +379,16 @@ template <class T> class Network final : public NetworkBase {
             T* intercepts = gradient + weights_of(l);
             if (!accumulate) std::fill_n(intercepts, fan_out, T(0));
             table_.add_scaled(intercepts, sums, fan_out, T(1));
+            if (held_ != nullptr) clear_held(gradient, l);
             done(l, gradient, delta);
             std::swap(delta, below);
             std::swap(sums, sums_below);
         }
+    }
+
+    void clear_held(T* gradient, i64 l) const {
+        const std::uint8_t* held = held_ + offsets_[l];
+        for (i64 j = 0; j < weights_of(l) + sizes_[l + 1]; ++j) gradient[j] = held[j] ? T(0) : gradient[j];
     }
 
     // Sum over a block of the bound rows of |input, 1| * |delta|. The norms of the features are kept: they do not change.
@@ -456,6 +465,7 @@ template <class T> class Network final : public NetworkBase {
     std::vector<int> activations_;  // of each layer
     Problem problem_;
     LossFunction<T> loss_ = nullptr;
+    const std::uint8_t* held_ = nullptr;
 
     std::vector<const T*> weights_, intercepts_;  // of the layers, wherever they lie
     std::vector<Buffer<T>> outputs_;  // activations of each layer; the last holds raw

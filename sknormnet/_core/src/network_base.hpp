@@ -1,5 +1,6 @@
 // What Cython sees of a network: the problem, the penalties and an epoch in plain structures, without the arithmetic type.
 #pragma once
+#include <cstdint>
 #include <vector>
 
 #include "features.hpp"
@@ -70,6 +71,8 @@ class NetworkBase {  // what Cython sees; arrays are of the network's dtype
   public:
     virtual ~NetworkBase() = default;
     virtual void bind(const Problem& problem) = 0;
+    // Of each parameter, whether its gradient counts as zero, so that one that is zero stays so; null: of none.
+    virtual void hold(const std::uint8_t* held) = 0;
     // weights[l] and intercepts[l] of each layer, apart: a fitted model's arrays need not be one theta.
     virtual int forward(const void* const* weights, const void* const* intercepts, const FeatureView& x,
                         const i64* rows, i64 n, void* out, Poll poll) = 0;
