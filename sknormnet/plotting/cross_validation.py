@@ -113,21 +113,15 @@ class CVPathDisplay:
                 f"{cls.__name__} draws NormRegMLPClassifierCV and NormRegMLPRegressorCV, got "
                 f"{type(estimator).__name__}; of a pipeline, give the last step"
             )
-        scores = np.asarray(estimator.scores_path_)
-        mean = scores.mean(axis=1)
-        error = scores.std(axis=1, ddof=1) / np.sqrt(scores.shape[1])
-        best = int(np.nanargmax(mean))
-        within = np.flatnonzero(mean >= mean[best] - error[best])
-        one_se = int(within[np.argmax(estimator.alphas_[within])])
         if score_name is None:
             score_name = estimator.scoring.replace("_", " ") if isinstance(estimator.scoring, str) else "score"
         display = cls(
             alphas=estimator.alphas_,
-            mean_scores=mean,
-            standard_errors=error,
-            best_index=best,
-            one_se_index=one_se,
-            chosen_index=estimator.best_index_,
+            mean_scores=estimator.mean_scores_,
+            standard_errors=estimator.standard_errors_,
+            best_index=estimator.best_index_,
+            one_se_index=estimator.one_se_index_,
+            chosen_index=int(np.argmin(np.abs(estimator.alphas_ - estimator.alpha_))),
             n_features=estimator.path_.n_features,
             score_name=score_name,
         )

@@ -3,20 +3,18 @@
 import importlib
 import statistics
 import sys
-from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from pictures import assert_drawn, assert_texts_apart, near, rendered
-from sklearn.base import BaseEstimator
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sknormnet
-from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor, regularization_path
+from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor, NormRegMLPRegressorCV, regularization_path
 from sknormnet.plotting import CVPathDisplay, RegularizationPathDisplay, TrainingCurveDisplay
 
 COLOURS = ["#ff00ff", "#00ff00", "#00ffff", "#ffff00"]  # which nothing else in a picture has
@@ -44,17 +42,6 @@ def made(n_features=4, n_alphas=12, *, scores=True, alphas=None, names=None):
     )
 
 
-class FakeCV(BaseEstimator):
-    def __init__(self, scoring=None):
-        self.scoring = scoring
-
-    def fit(self, scores, chosen, alphas=None):
-        self.alphas_ = np.logspace(-3, 0, len(scores)) if alphas is None else alphas
-        self.path_ = SimpleNamespace(n_features=np.argsort(np.argsort(-self.alphas_)))
-        self.scores_path_, self.best_index_ = np.array(scores), chosen
-        return self
-
-
 def tick_texts(axis):
     return [label.get_text() for label in axis.get_ticklabels()]
 
@@ -63,19 +50,17 @@ def tick_texts(axis):
 
 
 @pytest.fixture(scope="module")
-def lasso_paths():
-    """Ascending and descending, of named inputs with validation data."""
-    X, y = load_diabetes(return_X_y=True, as_frame=True, scaled=True)
-    y = (y - y.mean()) / y.std()
-    lasso = NormRegMLPRegressor((), penalty="l1", solver="fista", tol=1e-5, max_iter=1000)
-    alphas = np.logspace(-4, -1, 12)
-    return {d: regularization_path(lasso, X, y, alphas=alphas[::d], X_val=X, y_val=y) for d in (1, -1)}
+def diabetes():
+    """With named inputs, and a target of unit variance."""
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    return X / X.std(), (y - y.mean()) / y.std()
 
 
 @pytest.mark.parametrize("direction", [1, -1], ids=["ascending", "descending"])
-def test_path_has_norms_scores_and_counts(lasso_paths, direction):
-    path = lasso_paths[direction]
-    assert path.alphas[0] == (1e-4 if direction == 1 else 1e-1)
+def test_path_has_norms_scores_and_counts(diabetes, direction):
+    X, y = diabetes
+    lasso = NormRegMLPRegressor((), penalty="l1", solver="fista", tol=1e-5, max_iter=1000)
+    path = regularization_path(lasso, X, y, alphas=np.logspace(-3, 0, 12)[::direction], X_val=X, y_val=y)
     display = RegularizationPathDisplay.from_path(path, highlight=3, score_name="R2")
     norms = np.abs(path.coefs[0].toarray())  # of one output
     assert list(display.highlighted_) == list(path.feature_order[:3])
@@ -237,64 +222,71 @@ def test_wrong_requests_are_refused_before_a_figure_is_made(names, highlight, me
 
 
 def test_one_strength_is_no_line():
-    one = {"alphas": np.ones(1), "n_features": np.ones(1, int)}
-    path = RegularizationPathDisplay(**one, feature_norms=np.ones((1, 1)), feature_order=np.zeros(1, int))
-    scores = dict.fromkeys(("mean_scores", "standard_errors"), np.ones(1))
-    scores |= dict.fromkeys(("best_index", "one_se_index", "chosen_index"), 0)
-    for display in (path, CVPathDisplay(**one, **scores)):
+    for display in (made(alphas=np.ones(1)), made_cv(alphas=np.ones(1))):
         with pytest.raises(ValueError, match="two strengths or more, the path has 1"):
             display.plot()
 
 
 # ------------------------------------------------------------------------------------------------- cross-validation
 
-SCORES = [[0.80, 0.84, 0.82], [0.90, 0.84, 0.90], [0.90, 0.86, 0.86], [0.86, 0.84, 0.88], [0.80, 0.84, 0.78], [0.5] * 3]
+
+def made_cv(one_se_index=3, **changed):
+    """A display of made-up numbers, the best strength the second."""
+    numbers = {
+        "alphas": np.logspace(-3, 0, 6),
+        "mean_scores": np.array([0.82, 0.88, 0.87, 0.86, 0.8, 0.5]),
+        "standard_errors": np.array([0.01, 0.02, 0.01, 0.01, 0.02, 0.0]),
+        "best_index": 1,
+        "one_se_index": one_se_index,
+        "chosen_index": 1,
+    }
+    return CVPathDisplay(**{**numbers, **changed})
 
 
-@pytest.mark.parametrize("chosen", [1, 3])
+@pytest.mark.parametrize("selection", ["best", "1se"])
 @pytest.mark.parametrize("direction", [1, -1], ids=["ascending", "descending"])
-def test_cross_validated_scores_with_both_rules(chosen, direction):
-    """Best is the second strength; of those within one standard error, 0.02 here, the fourth is the largest."""
-    estimator = FakeCV("balanced_accuracy").fit(
-        SCORES[::direction], range(6)[::direction][chosen], alphas=np.logspace(-3, 0, 6)[::direction]
-    )
-    display = CVPathDisplay.from_estimator(estimator, line_kw={"color": COLOURS[2]})
-    alphas = estimator.alphas_
-    means = np.array([statistics.mean(row) for row in SCORES])[::direction]
-    errors = np.array([statistics.stdev(row) / 3**0.5 for row in SCORES])[::direction]
-    np.testing.assert_array_equal(display.line_.get_xdata(), alphas)
-    np.testing.assert_allclose(display.line_.get_ydata(), means)
+def test_cross_validated_scores_with_both_rules(diabetes, selection, direction):
+    """Mean, standard error and rules are computed anew from the folds' scores, by other means."""
+    alphas = np.logspace(-4, 0, 9)[::direction]
+    lasso = NormRegMLPRegressorCV((), penalty="l1", solver="fista", tol=1e-5, max_iter=1000, alphas=alphas)
+    lasso.set_params(scoring="neg_median_absolute_error", selection=selection).fit(*diabetes)
+    display = CVPathDisplay.from_estimator(lasso, line_kw={"color": COLOURS[2]})
+    means = np.array([statistics.mean(row) for row in lasso.scores_path_])
+    errors = np.array([statistics.stdev(row) / 5**0.5 for row in lasso.scores_path_])
+    np.testing.assert_allclose(display.line_.get_xydata(), np.c_[alphas, means])
     corners = {tuple(corner) for corner in display.band_.get_paths()[0].vertices.round(9)}
     for sign in (-1, 1):
-        assert {tuple(corner) for corner in np.column_stack([alphas, means + sign * errors]).round(9)} <= corners
-    best, one_se = 10**-2.4, 10**-1.2
-    assert display.best_line_.get_xdata() == pytest.approx([best, best])
-    assert display.one_se_line_.get_xdata() == pytest.approx([one_se, one_se])
-    told = ["best: alpha=0.00398", "one standard error: alpha=0.0631"]
-    told[chosen == 3] += " (chosen)"
+        assert {tuple(corner) for corner in np.c_[alphas, means + sign * errors].round(9)} <= corners
+    best = means.argmax()
+    one_se = alphas[means >= means[best] - errors[best]].max()
+    assert alphas[best] < one_se
+    assert display.best_line_.get_xdata() == pytest.approx([alphas[best]] * 2)
+    assert display.one_se_line_.get_xdata() == pytest.approx([one_se] * 2)
+    told = [f"best: alpha={alphas[best]:.3g}", f"one standard error: alpha={one_se:.3g}"]
+    told[selection == "1se"] += " (chosen)"
     assert [text.get_text() for text in display.legend_.get_texts()] == told
-    assert display.ax_.get_ylabel() == "balanced accuracy"
-    assert tick_texts(display.top_ax_.xaxis) == [str(n) for n in np.sort(estimator.path_.n_features)]
+    assert display.ax_.get_ylabel() == "neg median absolute error"
+    counts = dict(zip(alphas, lasso.path_.n_features, strict=True))
+    assert tick_texts(display.top_ax_.xaxis) == [str(counts[tick]) for tick in display.top_ax_.get_xticks()]
     assert_texts_apart(display.figure_)
+    assert TrainingCurveDisplay.from_estimator(lasso).unit == "iteration"
 
 
 def test_pixels_of_cross_validated_scores():
-    display = CVPathDisplay.from_estimator(
-        FakeCV().fit(SCORES, 1),
+    display = made_cv().plot(
         line_kw={"color": COLOURS[2]},
         best_kw={"color": COLOURS[0], "linestyle": "-", "zorder": 1},
         one_se_kw={"c": COLOURS[1], "ls": "-", "zorder": 1},
         band_kw={"color": COLOURS[3], "alpha": None, "zorder": 0},
         legend_kw={"loc": "lower left"},
     )
-    assert display.ax_.get_ylabel() == "score"
+    assert display.ax_.get_ylabel() == "score" and display.top_ax_ is None
     assert_drawn(display.ax_, display.alphas, display.mean_scores, COLOURS[2], display.legend_)
     pixels = rendered(display.figure_)
     inner_and_outer = np.array([-0.7, 0.7, -1.3, 1.3])
     for index in (2, 4):
         heights = display.mean_scores[index] + inner_and_outer * display.standard_errors[index]
-        points = np.column_stack([np.full(4, display.alphas[index]), heights])
-        column, row = display.ax_.transData.transform(points).astype(int).T
+        column, row = display.ax_.transData.transform(np.c_[[display.alphas[index]] * 4, heights]).astype(int).T
         assert near(pixels[row, column], COLOURS[3]).tolist() == [True, True, False, False]
     for index, line in ((1, display.best_line_), (3, display.one_se_line_)):
         line.set_zorder(4)
@@ -303,9 +295,11 @@ def test_pixels_of_cross_validated_scores():
 
 
 def test_rules_that_agree_share_a_line():
-    display = CVPathDisplay.from_estimator(FakeCV().fit(np.eye(4, 3) * 0.01 + [[0], [1], [2], [9]], 3))
+    display = made_cv(one_se_index=1).plot()
     assert display.one_se_line_ is display.best_line_
-    assert [t.get_text() for t in display.legend_.get_texts()] == ["best and one standard error: alpha=1 (chosen)"]
+    assert [t.get_text() for t in display.legend_.get_texts()] == [
+        "best and one standard error: alpha=0.00398 (chosen)"
+    ]
 
 
 # --------------------------------------------------------------------------------------------------------- training
