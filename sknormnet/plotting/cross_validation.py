@@ -49,13 +49,15 @@ class CVPathDisplay:
 
     Examples
     --------
-    >>> import numpy as np
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.preprocessing import scale
+    >>> from sknormnet import NormRegMLPRegressorCV
     >>> from sknormnet.plotting import CVPathDisplay
-    >>> display = CVPathDisplay(alphas=np.array([0.01, 0.1, 1.0]), mean_scores=np.array([0.8, 0.78, 0.5]),
-    ...                         standard_errors=np.array([0.03, 0.04, 0.1]), best_index=0, one_se_index=1,
-    ...                         chosen_index=1).plot()
-    >>> [text.get_text() for text in display.legend_.get_texts()]
-    ['best: alpha=0.01', 'one standard error: alpha=0.1 (chosen)']
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> lasso = NormRegMLPRegressorCV((), penalty="l1", solver="fista", n_alphas=20, selection="1se")
+    >>> display = CVPathDisplay.from_estimator(lasso.fit(scale(X), scale(y)), score_name="R2")
+    >>> display.best_index < display.one_se_index == display.chosen_index
+    True
     """
 
     def __init__(

@@ -84,10 +84,9 @@ def test_path_has_norms_scores_and_counts(diabetes, direction):
     assert [text.get_text() for text in renamed.legend_.get_texts()] == ["a", "j"]
 
 
-@pytest.mark.parametrize("direction", [1, -1], ids=["ascending", "descending"])
-def test_pixels_of_a_path(direction):
-    alphas = np.logspace(-3, 0, 9)[::direction]
-    norms = np.arange(1, 5) * (1.2 - np.linspace(0, 1, 9) ** 2)[::direction, None]  # no line covers another
+def test_pixels_of_a_path():
+    alphas = np.logspace(0, -3, 9)
+    norms = np.arange(1, 5) * (1.2 - np.linspace(1, 0, 9) ** 2)[:, None]  # no line covers another
     scores = np.sqrt(norms[:, 0])
     display = RegularizationPathDisplay(
         alphas=alphas,
@@ -162,7 +161,7 @@ def test_highlighted_inputs_can_be_named_chosen_or_left_out():
 
 def test_thousands_of_inputs_are_one_artist_and_readable_in_a_small_figure():
     figure, ax = plt.subplots(figsize=(3, 3), layout="constrained")
-    display = made(12000, 8, scores=False).plot(ax, highlight=0)
+    display = made(12000, 3, scores=False).plot(ax, highlight=0)
     assert len(display.lines_.get_segments()) == 12000 and not display.ax_.lines
     assert tick_texts(display.top_ax_.xaxis)[-1] == "12000"
     assert_texts_apart(figure)
