@@ -1,5 +1,8 @@
 """The estimators whose alpha is chosen by cross-validation along a path."""
 
+from collections.abc import Callable
+from functools import partial
+from threading import Event, Lock
 from typing import Any, ClassVar
 
 import numpy as np
@@ -7,10 +10,11 @@ from sklearn import get_config
 from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import _safe_indexing, check_random_state, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _check_method_params, _num_samples
 
 from sknormnet import validation
 from sknormnet._core.blas_threads import single_thread
@@ -19,7 +23,7 @@ from sknormnet.classifier import NormRegMLPClassifier
 from sknormnet.path.grid import check_alphas
 from sknormnet.path.homotopy import best_points, check_direction, checked_clone, find_alphas, warn_of
 from sknormnet.path.result import assemble
-from sknormnet.path.walk import Point, Walk
+from sknormnet.path.walk import Cancelled, Point, Walk
 from sknormnet.regressor import NormRegMLPRegressor
 
 LARGEST_SEED = np.iinfo(np.int32).max
@@ -38,84 +42,22 @@ class PathCV(BaseNormRegMLP):
 
     plain: ClassVar[Any]
     alpha_: float
+    alphas: Any
+    n_alphas: int
+    alpha_min_ratio: float
+    cv: Any
+    scoring: Any
+    n_jobs: int | None
+    selection: str
+    n_restarts: int
     # Parameters of the plain estimator that have no part in a path.
     warm_start = False
     early_stopping = False
     validation_fraction = 0.1
     validation_scoring = None
 
-    def __init__(
-        self,
-        hidden_layer_sizes,
-        activation,
-        *,
-        loss,
-        penalty,
-        l1_ratio,
-        layer_weights,
-        feature_weights,
-        penalize_intercepts,
-        solver,
-        batch_size,
-        learning_rate,
-        learning_rate_init,
-        power_t,
-        max_iter,
-        shuffle,
-        random_state,
-        tol,
-        verbose,
-        momentum,
-        nesterovs_momentum,
-        beta_1,
-        beta_2,
-        epsilon,
-        n_iter_no_change,
-        max_fun,
-        dtype,
-        alphas,
-        n_alphas,
-        alpha_min_ratio,
-        cv,
-        scoring,
-        n_jobs,
-        selection,
-        n_restarts,
-    ):
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.loss = loss
-        self.penalty = penalty
-        self.l1_ratio = l1_ratio
-        self.layer_weights = layer_weights
-        self.feature_weights = feature_weights
-        self.penalize_intercepts = penalize_intercepts
-        self.solver = solver
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.dtype = dtype
-        self.alphas = alphas
-        self.n_alphas = n_alphas
-        self.alpha_min_ratio = alpha_min_ratio
-        self.cv = cv
-        self.scoring = scoring
-        self.n_jobs = n_jobs
-        self.selection = selection
-        self.n_restarts = n_restarts
+    def __init__(self, **parameters):
+        self.__dict__.update(parameters)
 
     @property
     def alpha(self) -> float:
@@ -148,9 +90,8 @@ class PathCV(BaseNormRegMLP):
         ValueError, TypeError
             If the data or a parameter are not valid, or no strength has a score.
         """
-        routed = self._route(sample_weight, params)
-        with validation.unchanged_on_failure(self):
-            self._fit_paths(X, y, sample_weight, *routed)
+        sample_weight = validation.check_scoring_weight(sample_weight, _num_samples(X))
+        self._fit_paths(X, y, sample_weight, *self._route(sample_weight, params))
         return self
 
     partial_fit = available_if(has_no_parts)(lambda self: None)
@@ -193,7 +134,10 @@ class PathCV(BaseNormRegMLP):
         return plain
 
     def _scorer(self) -> Any:
-        return check_scoring(self.plain(), scoring=self.scoring)
+        plain = self.plain()
+        if hasattr(self, "_metadata_request"):
+            plain._metadata_request = self._metadata_request  # set_score_request, which counts if scoring is None
+        return check_scoring(plain, scoring=self.scoring)
 
     def _fit_paths(self, X, y, sample_weight, split_params, score_params) -> None:
         plain, scorer = self._plain_estimator(), self._scorer()
@@ -204,59 +148,91 @@ class PathCV(BaseNormRegMLP):
             if alphas is None:
                 rng = check_random_state(plain.random_state)
                 alphas = find_alphas(walk, rng, self.n_alphas, self.alpha_min_ratio)
-            folds = list(check_cv(self.cv, y, classifier=is_classifier(self)).split(X, y, **split_params))
-            context = self._init_callback_context(max_subtasks=len(folds) + 1, sequential_subtasks=False)
-            hook_data = {"estimator": self, "X": X, "y": y, "metadata": None}
+        X, y = indexable(X, y)
+        folds = list(check_cv(self.cv, y, classifier=is_classifier(self)).split(X, y, **split_params))
+        if not folds:
+            raise ValueError(f"cv={self.cv!r} gave no folds; of a generator, which can be used once only, make a list")
+        # Before the attributes are guarded: scikit-learn reads the context after a failure.
+        context = self._init_callback_context(max_subtasks=len(folds) + 1, sequential_subtasks=False)
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        hook_data = {"estimator": self, "X": X, "y": y, "metadata": metadata}
+
+        def path(walk: Walk, task: Any, certify: bool) -> list[Point]:
+            task.call_on_fit_task_begin(**hook_data)
+            rng = check_random_state(plain.random_state)
+            points = best_points(walk, alphas, rng, self.n_restarts, certify=certify)
+            task.call_on_fit_task_end(**hook_data)
+            return points
+
+        def fold_scores(train: np.ndarray, test: np.ndarray, task: Any) -> list[float]:
+            of_train = _check_method_params(X, {"X": X, "y": y, "sample_weight": sample_weight}, train)
+            of_test = _check_method_params(X, {"X": X, "y": y, **score_params}, test)
+            try:
+                of_fold = Walk(checked_clone(plain), **of_train, cancelled=walk.cancelled)
+            except ValueError as error:
+                raise ValueError(f"training rows of fold {task.task_id} of cv={self.cv!r}: {error}") from error
+            models = map(of_fold.model_at, path(of_fold, task, False))
+            return [self._score(scorer, model, **of_test) for model in models]
+
+        with validation.unchanged_on_failure(self):
             context.call_on_fit_task_begin(**hook_data)
             tasks = [context.subcontext(task_name="path", task_id=i) for i in range(len(folds) + 1)]
-
-            def path(walk: Walk, task: Any, certify: bool) -> list[Point]:
-                task.call_on_fit_task_begin(**hook_data)
-                rng = check_random_state(plain.random_state)
-                points = best_points(walk, alphas, rng, self.n_restarts, certify=certify)
-                task.call_on_fit_task_end(**hook_data)
-                return points
-
-            def fold_scores(train: np.ndarray, test: np.ndarray, task: Any) -> list[float]:
-                X_train, y_train, weight = _rows(train, X, y, sample_weight)
-                of_fold = Walk(checked_clone(plain), X_train, y_train, weight, walk.cancelled)
-                X_test, y_test = _rows(test, X, y)
-                metadata = {name: _of_rows(value, test, len(y)) for name, value in score_params.items()}
-                return [
-                    float(scorer(of_fold.model_at(point), X_test, y_test, **metadata))
-                    for point in path(of_fold, task, False)
-                ]
-
-            # The longest first; threads, because the core holds no lock.
-            jobs = [delayed(path)(walk, tasks[-1], True)]
-            jobs += [delayed(fold_scores)(*fold, task) for fold, task in zip(folds, tasks, strict=False)]
-            try:
-                points, *scores = Parallel(n_jobs=self.n_jobs, require="sharedmem")(jobs)
-            except BaseException:
-                walk.cancelled.set()  # or threads would go on
-                raise
-            context.call_on_fit_task_end(**hook_data)
+            jobs: list[Callable[[], Any]] = [partial(path, walk, tasks[-1], True)]  # the longest first
+            jobs += [partial(fold_scores, *rows, task=task) for rows, task in zip(folds, tasks[:-1], strict=True)]
+            points, *scores = _run(jobs, self.n_jobs, walk.cancelled)
+            for name in ("feature_names_in_", "input_indices_"):  # of an earlier fit, and of a compact model
+                self.__dict__.pop(name, None)
+            self._choose(alphas, np.array(scores).T, _fold_weights(sample_weight, folds, _num_samples(X)))
+            self.path_ = assemble(walk, points)
+            chosen = self.path_[self.one_se_index_ if self.selection == "1se" else self.best_index_]
+            parameters = chosen.get_params(deep=False)
+            self.__dict__.update({name: value for name, value in vars(chosen).items() if name not in parameters})
+            self.alpha_ = chosen.alpha
+            context.call_on_fit_task_end(**hook_data, reconstruction_attributes=lambda: vars(self))
         warn_of(points, stacklevel=5)
-        self._choose(alphas, np.array(scores).T, _fold_weights(sample_weight, folds))
-        self.path_ = assemble(walk, points)
-        chosen = self.path_[self.one_se_index_ if self.selection == "1se" else self.best_index_]
-        parameters = chosen.get_params(deep=False)
-        self.__dict__.update({name: value for name, value in vars(chosen).items() if name not in parameters})
-        self.alpha_ = chosen.alpha
 
-    def _choose(self, alphas: np.ndarray, scores: np.ndarray, weights: np.ndarray | None) -> None:
+    def _score(self, scorer: Any, model: BaseNormRegMLP, **rows: Any) -> float:
+        try:
+            return float(scorer(model, rows.pop("X"), rows.pop("y"), **rows))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(f"scoring, {scorer!r}, cannot score the model of a fold: {error}") from error
+
+    def _choose(self, alphas: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> None:
         """Set what cross-validation says of each strength."""
         mean = np.average(scores, axis=1, weights=weights)
         if not np.isfinite(mean).any():
-            raise ValueError(f"the score, {self.scoring!r}, is not finite at any strength")
-        variance = np.average((scores - mean[:, np.newaxis]) ** 2, axis=1, weights=weights)
+            raise ValueError(f"scoring={self.scoring!r}: the mean score is not finite at any strength")
+        with np.errstate(invalid="ignore"):  # of scores that are not finite
+            variance = np.average((scores - mean[:, np.newaxis]) ** 2, axis=1, weights=weights)
         self.alphas_ = alphas
         self.scores_path_ = scores
         self.mean_scores_ = mean
         self.standard_errors_ = np.sqrt(variance / max(1, scores.shape[1] - 1))
-        highest = np.nanmax(np.where(np.isfinite(mean), mean, np.nan))
+        highest = mean[np.isfinite(mean)].max()
         self.best_index_ = _largest(alphas, mean == highest)
-        self.one_se_index_ = _largest(alphas, mean >= highest - self.standard_errors_[self.best_index_])
+        self.one_se_index_ = _largest(
+            alphas, np.isfinite(mean) & (mean >= highest - self.standard_errors_[self.best_index_])
+        )
+
+
+def _run(jobs: list[Callable[[], Any]], n_jobs: int | None, cancelled: Event) -> list[Any]:
+    """Results of jobs that run side by side in threads, for the core holds no lock; none outlives a failure."""
+    locks = [Lock() for _ in jobs]
+
+    def run(job: Callable[[], Any], lock: Lock) -> Any:
+        with lock, single_thread:
+            if cancelled.is_set():
+                raise Cancelled
+            return job()
+
+    try:
+        return Parallel(n_jobs=n_jobs, require="sharedmem")(map(delayed(run), jobs, locks))
+    except BaseException:
+        cancelled.set()
+        for lock in locks:  # held while the job runs
+            with lock:
+                pass
+        raise
 
 
 def _largest(alphas: np.ndarray, candidates: np.ndarray) -> int:
@@ -264,20 +240,10 @@ def _largest(alphas: np.ndarray, candidates: np.ndarray) -> int:
     return int(np.argmax(np.where(candidates, alphas, -np.inf)))
 
 
-def _rows(rows: np.ndarray, *tables: Any) -> list[Any]:
-    return [None if table is None else _safe_indexing(table, rows) for table in tables]
-
-
-def _of_rows(value: Any, rows: np.ndarray, n: int) -> Any:
-    """Metadata of rows; what has another length is meant for all."""
-    return _safe_indexing(value, rows) if hasattr(value, "__len__") and len(value) == n else value
-
-
-def _fold_weights(sample_weight: Any, folds: list) -> np.ndarray | None:
-    """Weights of the folds' scores."""
-    if sample_weight is None or np.ndim(sample_weight) == 0:
-        return None
-    return np.array([np.sum(_safe_indexing(np.asarray(sample_weight), test)) for _, test in folds])
+def _fold_weights(sample_weight: np.ndarray | None, folds: list, n_samples: int) -> np.ndarray:
+    """Weights of the folds' scores; without sample_weight the numbers of their test rows."""
+    weights = np.ones(n_samples) if sample_weight is None else sample_weight
+    return np.array([_safe_indexing(weights, test).sum() for _, test in folds])
 
 
 class NormRegMLPClassifierCV(PathCV, NormRegMLPClassifier):

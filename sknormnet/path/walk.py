@@ -33,6 +33,20 @@ class Cancelled(Exception):
     """A walk in another thread is no longer needed."""
 
 
+class Cancellation:
+    """The tasks of a monitor: ends a run with `Cancelled` at the next epoch or iteration once an event is set."""
+
+    def __init__(self, cancelled: Event):
+        self._cancelled = cancelled
+
+    def begin(self, theta: np.ndarray) -> None:
+        if self._cancelled.is_set():
+            raise Cancelled
+
+    def end(self, theta: np.ndarray) -> bool:
+        return False
+
+
 class SettlingMonitor(Monitor):
     """Patience ends once an average epoch lowers the objective by less than the share tol of itself.
 
@@ -110,7 +124,7 @@ class Walk:
     X, y, sample_weight
         The training data, as in `fit`.
     cancelled : threading.Event, default=None
-        Ends the walk with `Cancelled` at the next strength once it is set.
+        Ends the walk with `Cancelled` at the next epoch or iteration once it is set.
     """
 
     def __init__(
@@ -159,15 +173,13 @@ class Walk:
         stochastic = self.model.solver in STOCHASTIC_SOLVERS
         state: dict[str, Any] = {}
         for i, alpha in enumerate(alphas):
-            if self.cancelled.is_set():
-                raise Cancelled
             begin = time.perf_counter()
             self.objective.set_plan(self.plan(alpha))
             self.objective.project(theta)
             if stochastic:
                 result, monitor, state = self._descend(theta, state, rng, is_first=i == 0, hasty=hasty)
             else:
-                monitor = Monitor(tol=self.model.tol, patience=np.inf)
+                monitor = Monitor(tol=self.model.tol, patience=np.inf, tasks=Cancellation(self.cancelled))
                 solver = self._trainer._make_solver(self.objective.n_samples, None, incremental=False)
                 result = solver.minimize(self.objective, theta, monitor=monitor, rng=rng)
             theta = result.theta
@@ -185,6 +197,7 @@ class Walk:
         monitor = SettlingMonitor(
             tol=model.tol * (1 if is_first else LEAST_FALL) * (HASTE if hasty else 1),
             patience=model.n_iter_no_change if is_first else PATIENCE * model.n_iter_no_change,
+            tasks=Cancellation(self.cancelled),
         )
         budget = model.max_iter if is_first else math.ceil(BUDGET * model.max_iter)
         schedule = model._make_schedule(budget)
@@ -204,6 +217,7 @@ class Walk:
     def model_at(self, point: Point) -> BaseNormRegMLP:
         """A model with the weights of a point that is sparse, for predicting."""
         model = copy(self.model)
+        model.alpha = point.alpha
         layers = self.problem.plan.split(point.theta.toarray()[0])
         model.__dict__.update(model._network_attributes(self.problem, *layers, model._parameter_loss()))
         return model
