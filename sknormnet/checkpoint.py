@@ -18,6 +18,7 @@ from sklearn.callback import CallbackContext
 from sknormnet import storage
 from sknormnet.base import BaseNormRegMLP
 from sknormnet.classifier import NormRegMLPClassifier
+from sknormnet.cross_validation import PathCV
 from sknormnet.regressor import NormRegMLPRegressor
 from sknormnet.solvers import STOCHASTIC_SOLVERS
 from sknormnet.tasks import reconstruct
@@ -118,6 +119,11 @@ class Checkpoint:
             raise TypeError(
                 f"Checkpoint saves the fit of a NormRegMLPClassifier or NormRegMLPRegressor, not of a "
                 f"{type(estimator).__name__}; set it on the network itself, such as pipeline[-1].set_callbacks(...)"
+            )
+        if isinstance(estimator, PathCV):
+            raise TypeError(
+                f"Checkpoint saves one fit, and {type(estimator).__name__} follows paths of many; set it on the plain "
+                "estimator"
             )
         if estimator.solver not in STOCHASTIC_SOLVERS:
             raise ValueError(

@@ -77,7 +77,7 @@ class PathCV(BaseNormRegMLP):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets or classes, as the plain estimator takes them.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows in training, in the scores and, as sums over the folds' test rows, in their means.
+            Weights >= 0 of the rows in training, in the scores and, as sums over the folds' test rows, in their means.
         **params : dict
             groups, for the splitter; with metadata routing enabled, whatever the splitter and the scorer request.
 
@@ -94,7 +94,9 @@ class PathCV(BaseNormRegMLP):
         self._fit_paths(X, y, sample_weight, *self._route(sample_weight, params))
         return self
 
-    partial_fit = available_if(has_no_parts)(lambda self: None)
+    @available_if(has_no_parts)
+    def partial_fit(self, X, y):
+        """Absent."""
 
     def get_metadata_routing(self):
         """Metadata of the splitter and the scorer.
@@ -135,8 +137,7 @@ class PathCV(BaseNormRegMLP):
 
     def _scorer(self) -> Any:
         plain = self.plain()
-        if hasattr(self, "_metadata_request"):
-            plain._metadata_request = self._metadata_request  # set_score_request, which counts if scoring is None
+        plain._metadata_request = self._get_metadata_request()  # of set_score_request, which counts if scoring is None
         return check_scoring(plain, scoring=self.scoring)
 
     def _fit_paths(self, X, y, sample_weight, split_params, score_params) -> None:
@@ -170,7 +171,7 @@ class PathCV(BaseNormRegMLP):
             try:
                 of_fold = Walk(checked_clone(plain), **of_train, cancelled=walk.cancelled)
             except ValueError as error:
-                raise ValueError(f"training rows of fold {task.task_id} of cv={self.cv!r}: {error}") from error
+                raise ValueError(f"the training rows of fold {task.task_id}: {error}") from error
             models = map(of_fold.model_at, path(of_fold, task, False))
             return [self._score(scorer, model, **of_test) for model in models]
 
@@ -178,7 +179,7 @@ class PathCV(BaseNormRegMLP):
             context.call_on_fit_task_begin(**hook_data)
             tasks = [context.subcontext(task_name="path", task_id=i) for i in range(len(folds) + 1)]
             jobs: list[Callable[[], Any]] = [partial(path, walk, tasks[-1], True)]  # the longest first
-            jobs += [partial(fold_scores, *rows, task=task) for rows, task in zip(folds, tasks[:-1], strict=True)]
+            jobs += [partial(fold_scores, train, test, task) for (train, test), task in zip(folds, tasks, strict=False)]
             points, *scores = _run(jobs, self.n_jobs, walk.cancelled)
             for name in ("feature_names_in_", "input_indices_"):  # of an earlier fit, and of a compact model
                 self.__dict__.pop(name, None)
@@ -191,9 +192,10 @@ class PathCV(BaseNormRegMLP):
             context.call_on_fit_task_end(**hook_data, reconstruction_attributes=lambda: vars(self))
         warn_of(points, stacklevel=5)
 
-    def _score(self, scorer: Any, model: BaseNormRegMLP, **rows: Any) -> float:
+    @staticmethod
+    def _score(scorer: Any, model: BaseNormRegMLP, X: Any, y: Any, **metadata: Any) -> float:
         try:
-            return float(scorer(model, rows.pop("X"), rows.pop("y"), **rows))
+            return float(scorer(model, X, y, **metadata))
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(f"scoring, {scorer!r}, cannot score the model of a fold: {error}") from error
 
@@ -275,7 +277,8 @@ class NormRegMLPClassifierCV(PathCV, NormRegMLPClassifier):
         Splits, as of `sklearn.model_selection.check_cv`; None is 5 folds, stratified.
 
     scoring : str, callable or None, default=None
-        Scorer, higher is better; None is the estimator's `score`.
+        Scorer, higher is better; None is the estimator's `score`. It gets the sample weights of the rows that it scores
+        or, with metadata routing enabled, what it requests (for None: by `set_score_request`).
 
     n_jobs : int or None, default=None
         Number of threads over the folds and the path on all data; None is 1, or what a joblib context says.
@@ -299,7 +302,8 @@ class NormRegMLPClassifierCV(PathCV, NormRegMLPClassifier):
         Score of each fold.
 
     mean_scores_, standard_errors_ : ndarray of shape (n_alphas,)
-        Of the folds; folds count by the sample weights of their test rows.
+        Of the folds. A fold's score counts by the sum w_k of the sample weights of its test rows, or their number; the
+        error is sqrt(sum_k w_k * (score_k - mean)**2 / sum_k w_k / (n_folds - 1)).
 
     best_index_, one_se_index_ : int
         Places in `alphas_` of the strengths that "best" and "1se" choose.
@@ -452,7 +456,8 @@ class NormRegMLPRegressorCV(PathCV, NormRegMLPRegressor):
         Splits, as of `sklearn.model_selection.check_cv`; None is 5 folds.
 
     scoring : str, callable or None, default=None
-        Scorer, higher is better; None is the estimator's `score`.
+        Scorer, higher is better; None is the estimator's `score`. It gets the sample weights of the rows that it scores
+        or, with metadata routing enabled, what it requests (for None: by `set_score_request`).
 
     n_jobs : int or None, default=None
         Number of threads over the folds and the path on all data; None is 1, or what a joblib context says.
@@ -476,7 +481,8 @@ class NormRegMLPRegressorCV(PathCV, NormRegMLPRegressor):
         Score of each fold.
 
     mean_scores_, standard_errors_ : ndarray of shape (n_alphas,)
-        Of the folds; folds count by the sample weights of their test rows.
+        Of the folds. A fold's score counts by the sum w_k of the sample weights of its test rows, or their number; the
+        error is sqrt(sum_k w_k * (score_k - mean)**2 / sum_k w_k / (n_folds - 1)).
 
     best_index_, one_se_index_ : int
         Places in `alphas_` of the strengths that "best" and "1se" choose.

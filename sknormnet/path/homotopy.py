@@ -168,6 +168,8 @@ def checked_clone(estimator: Any) -> BaseNormRegMLP:
             "pipeline, give the last step, and X as the steps before transform it"
         )
     model = clone(estimator)
+    if "alpha" not in model.get_params(deep=False):
+        raise TypeError(f"{type(estimator).__name__} follows a path itself: fit it, and take its path_")
     model._validate_params()
     if model.early_stopping:
         raise ValueError(

@@ -34,7 +34,7 @@ LEVELS = {
     "classes": 5.5,
     "classifier": 6,
     "regressor": 6,
-    "checkpoint": 7,
+    "checkpoint": 7.3,
     "callbacks": 7.5,
     "path": 7,
     "cross_validation": 7.2,
