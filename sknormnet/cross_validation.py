@@ -1,6 +1,7 @@
 """The estimators whose alpha is chosen by cross-validation along a path."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
 from threading import Event, Lock
 from typing import Any, ClassVar
@@ -141,6 +142,8 @@ class PathCV(BaseNormRegMLP):
         return check_scoring(plain, scoring=self.scoring)
 
     def _fit_paths(self, X, y, sample_weight, split_params, score_params) -> None:
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        hook_data = {"estimator": self, "X": X, "y": y, "metadata": metadata}
         plain, scorer = self._plain_estimator(), self._scorer()
         alphas = None if self.alphas is None else check_alphas(self.alphas)
         with single_thread:
@@ -155,10 +158,8 @@ class PathCV(BaseNormRegMLP):
             raise ValueError(f"cv={self.cv!r} gave no folds; of a generator, which can be used once only, make a list")
         # Before the attributes are guarded: scikit-learn reads the context after a failure.
         context = self._init_callback_context(max_subtasks=len(folds) + 1, sequential_subtasks=False)
-        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-        hook_data = {"estimator": self, "X": X, "y": y, "metadata": metadata}
 
-        def path(walk: Walk, task: Any, certify: bool) -> list[Point]:
+        def follow(walk: Walk, task: Any, certify: bool) -> list[Point]:
             task.call_on_fit_task_begin(**hook_data)
             rng = check_random_state(plain.random_state)
             points = best_points(walk, alphas, rng, self.n_restarts, certify=certify)
@@ -172,49 +173,57 @@ class PathCV(BaseNormRegMLP):
                 of_fold = Walk(checked_clone(plain), **of_train, cancelled=walk.cancelled)
             except ValueError as error:
                 raise ValueError(f"the training rows of fold {task.task_id}: {error}") from error
-            models = map(of_fold.model_at, path(of_fold, task, False))
-            return [self._score(scorer, model, **of_test) for model in models]
+            models = map(of_fold.model_at, follow(of_fold, task, False))
+            return [_score(scorer, model, **of_test) for model in models]
 
         with validation.unchanged_on_failure(self):
             context.call_on_fit_task_begin(**hook_data)
             tasks = [context.subcontext(task_name="path", task_id=i) for i in range(len(folds) + 1)]
-            jobs: list[Callable[[], Any]] = [partial(path, walk, tasks[-1], True)]  # the longest first
+            jobs: list[Callable[[], Any]] = [partial(follow, walk, tasks[-1], True)]  # the longest first
             jobs += [partial(fold_scores, train, test, task) for (train, test), task in zip(folds, tasks, strict=False)]
             points, *scores = _run(jobs, self.n_jobs, walk.cancelled)
+            weights = _fold_weights(sample_weight, folds, _num_samples(X))
+            fitted = _selection(alphas, np.array(scores).T, weights)
+            path = assemble(walk, points)
+            chosen = path[fitted["one_se_index_" if self.selection == "1se" else "best_index_"]]
+            parameters = chosen.get_params(deep=False)
+            fitted |= {name: value for name, value in vars(chosen).items() if name not in parameters}
+            fitted |= {"path_": path, "alpha_": chosen.alpha}
             for name in ("feature_names_in_", "input_indices_"):  # of an earlier fit, and of a compact model
                 self.__dict__.pop(name, None)
-            self._choose(alphas, np.array(scores).T, _fold_weights(sample_weight, folds, _num_samples(X)))
-            self.path_ = assemble(walk, points)
-            chosen = self.path_[self.one_se_index_ if self.selection == "1se" else self.best_index_]
-            parameters = chosen.get_params(deep=False)
-            self.__dict__.update({name: value for name, value in vars(chosen).items() if name not in parameters})
-            self.alpha_ = chosen.alpha
-            context.call_on_fit_task_end(**hook_data, reconstruction_attributes=lambda: vars(self))
+            self.__dict__.update(fitted)
+            context.call_on_fit_task_end(**hook_data, reconstruction_attributes=lambda: deepcopy(fitted))
         warn_of(points, stacklevel=5)
 
-    @staticmethod
-    def _score(scorer: Any, model: BaseNormRegMLP, X: Any, y: Any, **metadata: Any) -> float:
-        try:
-            return float(scorer(model, X, y, **metadata))
-        except (AttributeError, TypeError, ValueError) as error:
-            raise ValueError(f"scoring, {scorer!r}, cannot score the model of a fold: {error}") from error
 
-    def _choose(self, alphas: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> None:
-        """Set what cross-validation says of each strength."""
-        mean = np.average(scores, axis=1, weights=weights)
-        if not np.isfinite(mean).any():
-            raise ValueError(f"scoring={self.scoring!r}: the mean score is not finite at any strength")
-        with np.errstate(invalid="ignore"):  # of scores that are not finite
-            variance = np.average((scores - mean[:, np.newaxis]) ** 2, axis=1, weights=weights)
-        self.alphas_ = alphas
-        self.scores_path_ = scores
-        self.mean_scores_ = mean
-        self.standard_errors_ = np.sqrt(variance / max(1, scores.shape[1] - 1))
-        highest = mean[np.isfinite(mean)].max()
-        self.best_index_ = _largest(alphas, mean == highest)
-        self.one_se_index_ = _largest(
-            alphas, np.isfinite(mean) & (mean >= highest - self.standard_errors_[self.best_index_])
+def _score(scorer: Any, model: BaseNormRegMLP, X: Any, y: Any, **metadata: Any) -> float:
+    try:
+        return float(scorer(model, X, y, **metadata))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"scoring, {scorer!r}, cannot score the model of a fold: {error}") from error
+
+
+def _selection(alphas: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+    """What the scores of folds that count by weights say of each strength, as attributes."""
+    mean = np.average(scores, axis=1, weights=weights)
+    finite = np.isfinite(mean)
+    if not finite.any():
+        raise ValueError(
+            "the mean score is not finite at any strength: some fold's score is NaN or infinite, as R^2 is of a single "
+            "row; choose another scoring or larger folds"
         )
+    with np.errstate(invalid="ignore"):  # of scores that are not finite
+        variance = np.average((scores - mean[:, np.newaxis]) ** 2, axis=1, weights=weights)
+    error = np.sqrt(variance / max(1, scores.shape[1] - 1))
+    best = _largest(alphas, mean == mean[finite].max())
+    return {
+        "alphas_": alphas,
+        "scores_path_": scores,
+        "mean_scores_": mean,
+        "standard_errors_": error,
+        "best_index_": best,
+        "one_se_index_": _largest(alphas, finite & (mean >= mean[best] - error[best])),
+    }
 
 
 def _run(jobs: list[Callable[[], Any]], n_jobs: int | None, cancelled: Event) -> list[Any]:
