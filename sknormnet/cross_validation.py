@@ -193,7 +193,7 @@ class PathCV(BaseNormRegMLP):
                 self.__dict__.pop(name, None)
             self.__dict__.update(fitted)
             context.call_on_fit_task_end(**hook_data, reconstruction_attributes=lambda: deepcopy(fitted))
-        warn_of(points, stacklevel=5)
+            warn_of(points, stacklevel=5)
 
 
 def _score(scorer: Any, model: BaseNormRegMLP, X: Any, y: Any, **metadata: Any) -> float:
