@@ -172,10 +172,11 @@ def choice(scores, alphas=(1.0, 2.0, 3.0, 4.0), weights=None, **params):
 
 
 def test_one_standard_error_by_hand():
-    scores = [[1.0, 4.0, 2.0], [3.0, 5.0, 4.0], [2.0, 5.0, 3.5], [3.0, 3.0, 3.3]]
+    scores = [[1.0, 4.0, 2.0], [3.0, 5.0, 4.0], [2.0, 5.0, 3.5], [0.1, 6.1, 3.1]]
     model = choice(scores, selection="1se")
     assert_allclose(model.mean_scores_, [7 / 3, 4, 3.5, 3.1])
-    # The highest mean, 4, has deviations of -1, 1 and 0: the root of 2/3 over 2 is 0.577. 3.5 is within it.
+    # The highest mean, 4, has deviations of -1, 1 and 0: the root of 2/3 over 2 is 0.577. 3.5 is within it; 3.1 is not, though its
+    # own error, 1.7, would reach.
     assert_allclose(model.standard_errors_[1], np.sqrt(1 / 3))
     assert_allclose(model.standard_errors_, np.std(scores, axis=1, ddof=1) / np.sqrt(3))
     assert (model.best_index_, model.one_se_index_, model.alpha_) == (1, 2, 3.0)
@@ -205,8 +206,9 @@ def test_weights_of_the_folds_by_hand():
 
 def test_scores_that_are_not_finite():
     nan, inf = np.nan, np.inf
-    model = choice([[1.0, 2.0], [nan, 5.0], [-inf, 5.0], [0.0, 2.0]], selection="1se")
-    assert (model.best_index_, model.one_se_index_) == (0, 3)
+    model = choice([[1.0, 2.0], [nan, 5.0], [0.0, 2.0], [inf, 5.0]], selection="1se")
+    assert (model.best_index_, model.one_se_index_) == (0, 2)
+    assert choice([[1.0, 2.0], [-inf, 5.0], [0.0, 1.0], [nan, 5.0]]).best_index_ == 0
     with pytest.raises(ValueError, match="not finite at any strength"):
         choice([[nan, 1.0]] * 4)
 

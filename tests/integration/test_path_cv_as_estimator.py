@@ -208,12 +208,17 @@ class Stop(Exception):
 
 
 class FailingTask(Silent):
-    """Fails in the path of the first fold, where that of all data goes on for ever."""
+    """Fails where the path of the first fold begins, or where the fit ends."""
 
-    torn_down = False
+    def __init__(self, where):
+        self.where, self.torn_down = where, False
 
     def on_fit_task_begin(self, estimator, context):
-        if context.task_name == "path" and context.task_id == 0:
+        if self.where == "path" and (context.task_name, context.task_id) == ("path", 0):
+            raise Stop
+
+    def on_fit_task_end(self, estimator, context):
+        if self.where == context.task_name == "fit":
             raise Stop
 
     def teardown(self, estimator, context):
@@ -224,24 +229,23 @@ def fails(estimator, X, y):
     raise Stop
 
 
-@pytest.mark.parametrize("case", ["hook", "scorer"])
+@pytest.mark.parametrize("case", ["path", "fit", "scorer"])
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_failure_changes_nothing_and_ends_all_threads(case, n_jobs, make_problem):
     problem = make_problem("regression")
     model = small_network(problem).fit(problem.X, problem.y)
     model.set_params(n_jobs=n_jobs, alphas=[0.1, 1.0])
-    hook = FailingTask()
+    hook = FailingTask(case)
+    model.set_callbacks(hook)
     if case == "scorer":
         model.set_params(scoring=fails)
-    else:
-        model.set_callbacks(hook)
-        if n_jobs == 2:
-            model.set_params(max_iter=10**7, tol=0.0, n_iter_no_change=10**7)
+    elif case == "path" and n_jobs == 2:  # the path of all data, in the other thread, goes on for ever
+        model.set_params(max_iter=10**7, tol=0.0, n_iter_no_change=10**7)
     before, threads = fitted_state(model), threading.active_count()
     with pytest.raises(Stop):
         model.fit(problem.X, problem.y)
     assert fitted_state(model) == before
-    assert hook.torn_down == (case == "hook")
+    assert hook.torn_down
     deadline = time.monotonic() + 10
     while threading.active_count() > threads and time.monotonic() < deadline:
         time.sleep(0.01)  # joblib's own threads, which have nothing left to do
@@ -270,9 +274,10 @@ print("fitting", flush=True)
 try:
     model.fit(X, y)
 except KeyboardInterrupt:
+    restored = n_threads() == blas  # once no thread is in the core any more
     now, used = time.monotonic(), time.process_time()
     time.sleep(0.3)
-    print("interrupted", now, joblib.hash(vars(model)) == before, n_threads() == blas,
+    print("interrupted", now, joblib.hash(vars(model)) == before, restored,
           time.process_time() - used < 0.15, threading.active_count() - threads, flush=True)
 """
 LIMIT = 0.2 + 0.8 + 1.0  # promised, for a loaded machine, and the epochs under way with what joblib waits for
@@ -338,6 +343,7 @@ def test_a_task_for_each_path(n_jobs, make_problem):
     assert all(list(metadata) == ["sample_weight"] for metadata in recorder.metadata)
     assert_same_model(recorder.fitted, model)
     assert recorder.fitted.alpha_ == model.alpha_
+    assert not np.shares_memory(recorder.fitted.coefs_[0], model.coefs_[0])
     assert_same_fit(small_network(problem).fit(problem.X, problem.y, weight), model)
 
 
