@@ -175,8 +175,8 @@ def test_one_standard_error_by_hand():
     scores = [[1.0, 4.0, 2.0], [3.0, 5.0, 4.0], [2.0, 5.0, 3.5], [0.1, 6.1, 3.1]]
     model = choice(scores, selection="1se")
     assert_allclose(model.mean_scores_, [7 / 3, 4, 3.5, 3.1])
-    # The highest mean, 4, has deviations of -1, 1 and 0: the root of 2/3 over 2 is 0.577. 3.5 is within it; 3.1 is not, though its
-    # own error, 1.7, would reach.
+    # The highest mean, 4, has deviations of -1, 1 and 0: the root of 2/3 over 2 is 0.577. 3.5 is within it; 3.1 is
+    # not, though its own error, 1.7, would reach.
     assert_allclose(model.standard_errors_[1], np.sqrt(1 / 3))
     assert_allclose(model.standard_errors_, np.std(scores, axis=1, ddof=1) / np.sqrt(3))
     assert (model.best_index_, model.one_se_index_, model.alpha_) == (1, 2, 3.0)
