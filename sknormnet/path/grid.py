@@ -74,7 +74,7 @@ class Grid:
     ----------
     alphas : ndarray of shape (n_alphas,)
     vanishing : ndarray of bool of shape (n_parameters,) or None
-        The last strength is raised until these parameters are zero, or the model is empty; None leaves it.
+        The path goes on until these parameters are zero, or the model is empty; None: it ends with the last strength.
     null : ndarray of shape (n_parameters,) or None
         The model in which they are zero, a stationary point at the last strength.
     """

@@ -20,7 +20,7 @@ from sknormnet.path.result import RegularizationPath, assemble
 from sknormnet.path.walk import Point, Walk
 from sknormnet.solvers import FitResult
 
-FARTHEST = 1e3  # times the last strength: so far it is raised, about, where it leaves the model not empty
+FARTHEST = 1e3  # times the last strength: so far, about, a path goes on where it leaves the model not empty
 NOISE = 1e-6  # of the objective: by so much a solver may seem to be better than the null model
 
 
@@ -204,10 +204,10 @@ def best_points(
     for start in range(n_restarts):
         points: list[Point] = []
         for point in _one_start(walk, grid, rng, certify):
-            del points[len(grid.alphas) - 1 :]  # of the last strength and those beyond it one is kept
             points.append(replace(point.sparse(), start=start))
             if score is not None:
                 points[-1].score = score(point.theta)
+        points = points[-len(grid.alphas) :]  # where the path went on beyond them
         if start == 0:
             best, grid = points, Grid(np.array([point.alpha for point in points]))
         else:
