@@ -176,7 +176,7 @@ class Walk:
                 first = data_loss + self.objective.penalty(theta)  # NaN at the first strength
                 before = theta.copy()
                 for rate in self.model.learning_rate_init * RATES:
-                    result, monitor, state = self._descend(theta, state, rng, rate, is_first=i == 0, hasty=hasty)
+                    result, monitor, state = self._descend(theta, first, state, rng, rate, hasty)
                     point = self.point(alpha, result, monitor.history, certify)
                     if self._decoupled or not point.objective > first + WORSE * abs(first):
                         break
@@ -192,19 +192,22 @@ class Walk:
     def _descend(
         self,
         theta: np.ndarray,
+        objective: float,
         state: dict[str, Any],
         rng: np.random.RandomState,
         rate: float,
-        *,
-        is_first: bool,
         hasty: bool,
     ) -> tuple[FitResult, Monitor, dict[str, Any]]:
-        """Epochs at one strength, and the state for the next one: moments and order go on, schedules start anew."""
-        model, n_samples = self._trainer, self.objective.n_samples
+        """Epochs at one strength, and the state for the next one: moments and order go on, schedules start anew.
+
+        The objective is that of theta, NaN at the first strength.
+        """
+        model, n_samples, is_first = self._trainer, self.objective.n_samples, np.isnan(objective)
         monitor = SettlingMonitor(
             tol=model.tol * (1 if is_first else LEAST_FALL) * (HASTE if hasty else 1),
             patience=model.n_iter_no_change if is_first else PATIENCE * model.n_iter_no_change,
         )
+        monitor.keep_if_best(theta, objective)  # to return to if all else is infinite
         budget = model.max_iter if is_first else math.ceil(BUDGET * model.max_iter)
         solver = model._make_stochastic(n_samples, state, model._make_schedule(rate, budget), max_iter=budget)
         result = solver.minimize(self.objective, theta, monitor=monitor, rng=rng)

@@ -415,3 +415,25 @@ def test_mcp_and_network_norm_have_paths(iris):
             path = regularization_path(model, X, y, n_alphas=6)
         assert path.n_features[0] == 4
         assert path.n_features[-1] == 0
+
+
+def test_divergence_on_the_way_keeps_the_models_before(iris):
+    X, y = iris
+    rates = []
+
+    class Exploding(Loss):
+        """Squared error that is infinite now and then for a while."""
+
+        task = "regression"
+
+        def value_and_gradient(self, y, raw, sample_weight=None):
+            rates.append(1)
+            error = raw - y
+            value = np.inf if 400 <= len(rates) < 410 and len(rates) % 2 else float((0.5 * error**2).sum())
+            return value, error
+
+    model = NormRegMLPRegressor((3,), loss=Exploding(), penalty="l1", learning_rate_init=0.01, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        path = regularization_path(model, X, y.astype(float), alphas=np.geomspace(1e-3, 1, 100))
+    assert "diverged" in path.stop_reasons
+    assert all(np.isfinite(W.data).all() for W in path.coefs)
