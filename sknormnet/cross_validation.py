@@ -21,8 +21,8 @@ from sknormnet import validation
 from sknormnet._core.blas_threads import single_thread
 from sknormnet.base import BaseNormRegMLP
 from sknormnet.classifier import NormRegMLPClassifier
-from sknormnet.path.grid import check_alphas
-from sknormnet.path.homotopy import best_points, check_direction, checked_clone, find_alphas, warn_of
+from sknormnet.path.grid import Grid, check_alphas, find_grid
+from sknormnet.path.homotopy import best_points, check_direction, checked_clone, warn_of
 from sknormnet.path.result import assemble
 from sknormnet.path.walk import Cancelled, Point, Walk
 from sknormnet.regressor import NormRegMLPRegressor
@@ -151,7 +151,8 @@ class PathCV(BaseNormRegMLP):
             check_direction(walk, alphas)
             if alphas is None:
                 rng = check_random_state(plain.random_state)
-                alphas = find_alphas(walk, rng, self.n_alphas, self.alpha_min_ratio)
+                alphas = find_grid(walk, rng, self.n_alphas, self.alpha_min_ratio).alphas
+        grid = Grid(alphas)  # the same on all folds
         X, y = indexable(X, y)
         folds = list(check_cv(self.cv, y, classifier=is_classifier(self)).split(X, y, **split_params))
         if not folds:
@@ -162,7 +163,7 @@ class PathCV(BaseNormRegMLP):
         def follow(walk: Walk, task: Any, certify: bool) -> list[Point]:
             task.call_on_fit_task_begin(**hook_data)
             rng = check_random_state(plain.random_state)
-            points = best_points(walk, alphas, rng, self.n_restarts, certify=certify)
+            points = best_points(walk, grid, rng, self.n_restarts, certify=certify)
             task.call_on_fit_task_end(**hook_data)
             return points
 

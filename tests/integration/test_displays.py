@@ -161,7 +161,7 @@ def test_highlighted_inputs_can_be_named_chosen_or_left_out():
 
 def test_thousands_of_inputs_are_one_artist_and_readable_in_a_small_figure():
     figure, ax = plt.subplots(figsize=(3, 3), layout="constrained")
-    display = made(12000, 3, scores=False).plot(ax, highlight=0)
+    display = made(12000, 8, scores=False).plot(ax, highlight=0)
     assert len(display.lines_.get_segments()) == 12000 and not display.ax_.lines
     assert tick_texts(display.top_ax_.xaxis)[-1] == "12000"
     assert_texts_apart(figure)
