@@ -235,9 +235,10 @@ def _one_start(walk: Walk, grid: Grid, rng: np.random.RandomState, certify: bool
 def warn_of(points: Sequence[Point], what: str = "the solver", *, stacklevel: int = 3) -> None:
     """One warning for all strengths that ask for one."""
     warned = [point for point in points if point.warning is not None]
+    warned.sort(key=lambda point: point.stop_reason != "diverged")  # what is worst is told
     if warned:
         warnings.warn(
-            f"At {len(warned)} of {len(points)} strengths of the path {what} did not end by itself; the first is "
+            f"At {len(warned)} of {len(points)} strengths of the path {what} did not end by itself, such as "
             f"alpha={warned[0].alpha:.3g}: {warned[0].warning}",
             ConvergenceWarning,
             stacklevel=stacklevel,
