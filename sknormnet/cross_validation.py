@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
-from threading import Event, Lock
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +13,6 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, check_random_state, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from sknormnet import validation
@@ -23,8 +21,9 @@ from sknormnet.base import BaseNormRegMLP
 from sknormnet.classifier import NormRegMLPClassifier
 from sknormnet.path.grid import Grid, check_alphas, find_grid
 from sknormnet.path.homotopy import best_points, check_direction, checked_clone, warn_of
+from sknormnet.path.jobs import run_jobs
 from sknormnet.path.result import assemble
-from sknormnet.path.walk import Cancelled, Point, Walk
+from sknormnet.path.walk import Point, Walk
 from sknormnet.regressor import NormRegMLPRegressor
 
 LARGEST_SEED = np.iinfo(np.int32).max
@@ -182,7 +181,7 @@ class PathCV(BaseNormRegMLP):
             tasks = [context.subcontext(task_name="path", task_id=i) for i in range(len(folds) + 1)]
             jobs: list[Callable[[], Any]] = [partial(follow, walk, tasks[-1], True)]  # the longest first
             jobs += [partial(fold_scores, train, test, task) for (train, test), task in zip(folds, tasks, strict=False)]
-            points, *scores = _run(jobs, self.n_jobs, walk.cancelled)
+            points, *scores = run_jobs(jobs, self.n_jobs, walk.cancelled)
             weights = _fold_weights(sample_weight, folds, _num_samples(X))
             fitted = _selection(alphas, np.array(scores).T, weights)
             path = assemble(walk, points)
@@ -225,26 +224,6 @@ def _selection(alphas: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> d
         "best_index_": best,
         "one_se_index_": _largest(alphas, finite & (mean >= mean[best] - error[best])),
     }
-
-
-def _run(jobs: list[Callable[[], Any]], n_jobs: int | None, cancelled: Event) -> list[Any]:
-    """Results of jobs that run side by side in threads, for the core holds no lock; none outlives a failure."""
-    locks = [Lock() for _ in jobs]
-
-    def run(job: Callable[[], Any], lock: Lock) -> Any:
-        with lock, single_thread:
-            if cancelled.is_set():
-                raise Cancelled
-            return job()
-
-    try:
-        return Parallel(n_jobs=n_jobs, require="sharedmem")(map(delayed(run), jobs, locks))
-    except BaseException:
-        cancelled.set()
-        for lock in locks:  # held while the job runs
-            with lock:
-                pass
-        raise
 
 
 def _largest(alphas: np.ndarray, candidates: np.ndarray) -> int:

@@ -2,7 +2,9 @@
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,12 @@ from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.parallel import Parallel, delayed
 
 from sknormnet._core.blas_threads import single_thread
 from sknormnet.base import BaseNormRegMLP
 from sknormnet.path.grid import Grid, check_alphas, check_grid, find_grid
 from sknormnet.path.homotopy import best_points, check_direction, checked_clone
+from sknormnet.path.jobs import run_jobs
 from sknormnet.path.result import assemble
 from sknormnet.path.walk import Walk
 from sknormnet.validation import check_scoring_weight
@@ -182,18 +184,25 @@ def stability_selection(
         check_direction(walk, alphas)
         if alphas is None:
             alphas = find_grid(walk, check_random_state(seed), n_alphas, alpha_min_ratio).alphas
-    run = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
-        delayed(_alive_and_selected)(
-            clone(model).set_params(random_state=seed), *_rows_of((X, y, sample_weight), rows), alphas, n_features
+    jobs = [
+        partial(
+            _alive_and_selected,
+            clone(model).set_params(random_state=seed),
+            (X, y, sample_weight),
+            rows,
+            alphas,
+            n_features,
+            walk.cancelled,
         )
         for rows, seed in zip(halves, seeds, strict=True)
-    )
+    ]
     n_alive = np.zeros((len(alphas), n_inputs), dtype=int)
     n_selected, n_selected_anywhere = np.zeros_like(n_alive), 0
     warned: list[str] = []
-    for alive, selected, texts in run:  # one after another: all of them would take much memory
+    for alive, packed, texts in run_jobs(jobs, n_jobs, walk.cancelled):
         warned += texts[:1]
-        n_alive += alive
+        n_alive += np.unpackbits(alive, axis=1, count=n_inputs)
+        selected = np.unpackbits(packed, axis=1, count=n_inputs)
         n_selected += selected
         n_selected_anywhere += int(selected.any(axis=0).sum())
     if np.all(n_alive == n_resamples):
@@ -226,16 +235,25 @@ def stability_selection(
 
 
 def _alive_and_selected(
-    model: BaseNormRegMLP, X: Any, y: Any, sample_weight: Any, alphas: np.ndarray, n_features: int
+    model: BaseNormRegMLP,
+    tables: tuple[Any, Any, Any],
+    rows: np.ndarray,
+    alphas: np.ndarray,
+    n_features: int,
+    cancelled: Event,
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Of each strength and input of a path, whether it is alive, and whether it is one of the first too; warnings."""
-    with single_thread:
-        walk = Walk(model, X, y, sample_weight)
-        points = best_points(walk, Grid(alphas), check_random_state(model.random_state), certify=False)
+    """Of each strength and input of a path, in bits, whether it is alive, and one of the first too; warnings."""
+    X, y, sample_weight = _rows_of(tables, rows)
+    walk = Walk(model, X, y, sample_weight, cancelled)
+    points = best_points(walk, Grid(alphas), check_random_state(model.random_state), certify=False)
     path = assemble(walk, points)
     (alive, *_), first = path.alive, np.zeros(path.n_features_in, dtype=bool)
     first[path.feature_order[:n_features]] = True
-    return alive, alive & first, [point.warning for point in points if point.warning is not None]
+    return (
+        np.packbits(alive, axis=1),
+        np.packbits(alive & first, axis=1),
+        [point.warning for point in points if point.warning is not None],
+    )
 
 
 def _check_numbers(n_resamples: Any, threshold: Any, max_false: Any) -> None:
