@@ -13,7 +13,7 @@ ONE_THREAD = {
     "MKL_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
-REPEATS = {"search": 3, "memory_mapped": 1, "text": 3}
+REPEATS = {"search": 3, "memory_mapped": 1, "text": 3, "path_cv": 3}
 FIXED = ("memory", "selection", "widths")  # commands without options
 FEATURE_TABLES = ("mice", "isolet1", "madelon", "mnist_t10k")
 DTYPES = ("float32", "float64")
@@ -23,19 +23,25 @@ ACTIVATIONS = ("relu", "tanh")
 def parse():
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("steps", "penalties", "search", "predict", "memory_mapped", "text", "feature_paths", *FIXED):
+    measured = "steps", "penalties", "search", "predict", "memory_mapped", "text"
+    for name in (*measured, "paths", "path_cv", "feature_paths", *FIXED):
         command = commands.add_parser(name)
         command.add_argument("--json", metavar="FILE")
         if name in FIXED:
             continue
+        if name in ("paths", "feature_paths"):
+            command.add_argument("--data", metavar="FOLDER", required=True, help="of the tables, as .npz")
+        if name == "paths":
+            continue
         if name == "feature_paths":
-            command.add_argument("--data", required=True, help="folder of the tables")
             command.add_argument("--results", required=True, help="file of what is measured; a new run goes on from it")
             command.add_argument("--tables", nargs="+", choices=FEATURE_TABLES, default=FEATURE_TABLES)
             command.add_argument("--only", choices=("sknormnet", "lassonet"), help="one of the two libraries")
             command.add_argument("--clock", choices=("wall", "cpu"), default="wall")
             continue
         command.add_argument("--repeats", type=int, default=REPEATS.get(name, 5))
+        if name == "path_cv":
+            continue
         if name == "memory_mapped":
             command.add_argument("--gigabytes", type=float, default=4.0, help="size of the table, on disk")
             continue
@@ -68,7 +74,7 @@ def main():
     # Before the libraries are imported: they count and start their threads then.
     os.environ.update(ONE_THREAD, PYTHONWARNINGS="ignore")
     warnings.simplefilter("ignore")  # every fit stops at max_iter and says so
-    if options.command != "search" and hasattr(os, "sched_setaffinity"):
+    if options.command not in ("search", "path_cv") and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     results = measure(options)
     if options.json:
@@ -88,6 +94,14 @@ def measure(options):
         import memory_mapped
 
         return memory_mapped.run(options.gigabytes, options.repeats)
+    if options.command == "paths":
+        import paths
+
+        return paths.run(options.data)
+    if options.command == "path_cv":
+        import path_cv
+
+        return path_cv.run(options.repeats)
     if options.command == "text":
         import text
 

@@ -389,19 +389,14 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             return Lbfgs(tol=self.tol, max_iter=self.max_iter, max_fun=self.max_fun)
         if self.solver == "fista":
             return Fista(tol=self.tol, max_iter=self.max_iter)
-        schedule = self._make_schedule(self.max_iter)
+        schedule = self._make_schedule(self.learning_rate_init, self.max_iter)
         max_iter = 1 if incremental else self.max_iter
         first_epoch = (state or {}).get("n_epochs", 0) if incremental else 0
         return self._make_stochastic(n_samples, state, schedule, max_iter=max_iter, first_epoch=first_epoch)
 
-    def _make_schedule(self, max_iter: int) -> Schedule:
-        return make_schedule(
-            self.learning_rate,
-            self.learning_rate_init,
-            power_t=self.power_t,
-            max_iter=max_iter,
-            solver=self.solver,
-        )
+    def _make_schedule(self, initial: float, max_iter: int) -> Schedule:
+        power_t, solver = self.power_t, self.solver
+        return make_schedule(self.learning_rate, initial, power_t=power_t, max_iter=max_iter, solver=solver)
 
     def _make_stochastic(
         self, n_samples: int, state: dict | None, schedule: Schedule, *, max_iter: int, first_epoch: int = 0

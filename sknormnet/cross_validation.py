@@ -16,8 +16,8 @@ from sknormnet import validation
 from sknormnet._core.blas_threads import single_thread
 from sknormnet.base import BaseNormRegMLP
 from sknormnet.classifier import NormRegMLPClassifier
-from sknormnet.path.grid import check_alphas
-from sknormnet.path.homotopy import best_points, check_direction, checked_clone, find_alphas, warn_of
+from sknormnet.path.grid import Grid, check_alphas, find_grid
+from sknormnet.path.homotopy import best_points, check_direction, checked_clone, warn_of
 from sknormnet.path.result import assemble
 from sknormnet.path.walk import Point, Walk
 from sknormnet.regressor import NormRegMLPRegressor
@@ -201,19 +201,19 @@ class PathCV(BaseNormRegMLP):
         with single_thread:
             walk = Walk(checked_clone(plain), X, y, sample_weight)
             check_direction(walk, alphas)
-            if alphas is None:
-                rng = check_random_state(plain.random_state)
-                alphas = find_alphas(walk, rng, self.n_alphas, self.alpha_min_ratio)
+            rng = check_random_state(plain.random_state)
+            found = find_grid(walk, rng, self.n_alphas, self.alpha_min_ratio) if alphas is None else Grid(alphas)
+            grid = Grid(found.alphas)  # the same on all folds
             folds = list(check_cv(self.cv, y, classifier=is_classifier(self)).split(X, y, **split_params))
             context = self._init_callback_context(max_subtasks=len(folds) + 1, sequential_subtasks=False)
             hook_data = {"estimator": self, "X": X, "y": y, "metadata": None}
             context.call_on_fit_task_begin(**hook_data)
             tasks = [context.subcontext(task_name="path", task_id=i) for i in range(len(folds) + 1)]
 
-            def path(walk: Walk, task: Any) -> list[Point]:
+            def path(walk: Walk, task: Any, certify: bool) -> list[Point]:
                 task.call_on_fit_task_begin(**hook_data)
                 rng = check_random_state(plain.random_state)
-                points = best_points(walk, alphas, rng, self.n_restarts)
+                points = best_points(walk, grid, rng, self.n_restarts, certify=certify)
                 task.call_on_fit_task_end(**hook_data)
                 return points
 
@@ -223,11 +223,12 @@ class PathCV(BaseNormRegMLP):
                 X_test, y_test = _rows(test, X, y)
                 metadata = {name: _of_rows(value, test, len(y)) for name, value in score_params.items()}
                 return [
-                    float(scorer(of_fold.model_at(point), X_test, y_test, **metadata)) for point in path(of_fold, task)
+                    float(scorer(of_fold.model_at(point), X_test, y_test, **metadata))
+                    for point in path(of_fold, task, False)
                 ]
 
             # The longest first; threads, because the core holds no lock.
-            jobs = [delayed(path)(walk, tasks[-1])]
+            jobs = [delayed(path)(walk, tasks[-1], True)]
             jobs += [delayed(fold_scores)(*fold, task) for fold, task in zip(folds, tasks, strict=False)]
             try:
                 points, *scores = Parallel(n_jobs=self.n_jobs, require="sharedmem")(jobs)
@@ -236,7 +237,7 @@ class PathCV(BaseNormRegMLP):
                 raise
             context.call_on_fit_task_end(**hook_data)
         warn_of(points, stacklevel=5)
-        self._choose(alphas, np.array(scores).T, _fold_weights(sample_weight, folds))
+        self._choose(grid.alphas, np.array(scores).T, _fold_weights(sample_weight, folds))
         self.path_ = assemble(walk, points)
         chosen = self.path_[self.one_se_index_ if self.selection == "1se" else self.best_index_]
         parameters = chosen.get_params(deep=False)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.linalg.blas import ddot  # of the BLAS that is held at one thread inside the core; NumPy's is not
 
 from sknormnet._core.network import Network, RowOrder, SelectedRows, UpdateRule
 from sknormnet.losses import Loss
@@ -285,8 +286,7 @@ class Objective:
 
 def _norm(vector: np.ndarray) -> float:
     vector = vector.astype(np.float64, copy=False)
-    with np.errstate(over="ignore"):
-        return math.sqrt(vector @ vector)
+    return math.sqrt(ddot(vector, vector))
 
 
 def _ratio(residual: float, scale: float) -> float:

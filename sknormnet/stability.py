@@ -14,8 +14,8 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sknormnet._core.blas_threads import single_thread
 from sknormnet.base import BaseNormRegMLP
-from sknormnet.path.grid import check_alphas, check_grid
-from sknormnet.path.homotopy import best_points, check_direction, checked_clone, find_alphas
+from sknormnet.path.grid import Grid, check_alphas, check_grid, find_grid
+from sknormnet.path.homotopy import best_points, check_direction, checked_clone
 from sknormnet.path.result import assemble
 from sknormnet.path.walk import Walk
 from sknormnet.validation import check_scoring_weight
@@ -181,7 +181,7 @@ def stability_selection(
         walk = Walk(clone(model).set_params(random_state=seed), X, y, sample_weight)
         check_direction(walk, alphas)
         if alphas is None:
-            alphas = find_alphas(walk, check_random_state(seed), n_alphas, alpha_min_ratio)
+            alphas = find_grid(walk, check_random_state(seed), n_alphas, alpha_min_ratio).alphas
     run = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
         delayed(_alive_and_selected)(
             clone(model).set_params(random_state=seed), *_rows_of((X, y, sample_weight), rows), alphas, n_features
@@ -231,7 +231,7 @@ def _alive_and_selected(
     """Of each strength and input of a path, whether it is alive, and whether it is one of the first too; warnings."""
     with single_thread:
         walk = Walk(model, X, y, sample_weight)
-        points = best_points(walk, alphas, check_random_state(model.random_state), 1)
+        points = best_points(walk, Grid(alphas), check_random_state(model.random_state), certify=False)
     path = assemble(walk, points)
     (alive, *_), first = path.alive, np.zeros(path.n_features_in, dtype=bool)
     first[path.feature_order[:n_features]] = True

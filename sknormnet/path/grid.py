@@ -1,5 +1,6 @@
 """Which strengths a path goes through."""
 
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -8,10 +9,11 @@ import scipy.optimize
 
 from sknormnet.objective import Objective
 from sknormnet.path.walk import Point, Walk
+from sknormnet.warm_start import restore_rng, save_rng
 
 HUGE = 1e30  # as a strength: keeps at zero whatever a penalty can keep there, in float32 too
 SMALLEST = float(np.finfo(float).resolution)  # where nothing has an effect the grid ends here, as of LassoCV
-START = 1e-3  # the search for the empty model starts where the penalty is this share of the data loss
+START = 1e-2  # the search for the empty model starts where the penalty is this share of the data loss
 MOST_DOUBLINGS = 60
 FEW = 50  # coordinates for which a finite-difference Jacobian is cheap
 NEARLY = 0.01  # of what the inputs can lower the loss by: a model that lowers it by less counts as constant
@@ -64,48 +66,61 @@ def check_scaled(walk: Walk) -> None:
         )
 
 
-def geometric(alpha_max: float, alpha_min_ratio: float, n_alphas: int) -> np.ndarray:
-    """n_alphas strengths up to alpha_max, their ratios equal."""
-    return alpha_max * np.geomspace(alpha_min_ratio, 1, n_alphas)
+@dataclass(frozen=True)
+class Grid:
+    """The strengths of a path, and how it ends.
+
+    Attributes
+    ----------
+    alphas : ndarray of shape (n_alphas,)
+    vanishing : ndarray of bool of shape (n_parameters,) or None
+        The path goes on until these parameters are zero, or the model is empty; None: it ends with the last strength.
+    null : ndarray of shape (n_parameters,) or None
+        The model in which they are zero, a stationary point at the last strength.
+    """
+
+    alphas: np.ndarray
+    vanishing: np.ndarray | None = None
+    null: np.ndarray | None = None
+
+    def is_ended_by(self, point: Point) -> bool:
+        """Whether the path may end at a point."""
+        return self.vanishing is None or point.is_empty or not point.theta[self.vanishing].any()
 
 
-def makes_zeros(walk: Walk) -> bool:
-    """Whether some strength makes weights exactly zero."""
-    walk.objective.set_plan(walk.plan(1.0))
-    return any(part.penalty.scales for part in walk.objective.proximal_parts)
+def find_grid(walk: Walk, rng: np.random.RandomState, n_alphas: int, alpha_min_ratio: float) -> Grid:
+    """n_alphas strengths in equal ratios, up to that from which on the model is constant.
 
-
-def largest_alpha(walk: Walk, rng: np.random.RandomState) -> float:
-    """The strength from which on the model is constant.
-
-    Without hidden layers, for a loss without kinks and a penalty that makes zeros, the smallest at which zero weights
-    are stationary. Otherwise the one at which a walk with long strides finds the model empty or, if the penalty makes
-    no zeros, hardly better than a constant; it draws from rng.
+    Without hidden layers, for a loss without kinks and a penalty that makes zeros, that is the smallest at which zero
+    weights are stationary. Otherwise it is the one at which a walk with long strides finds the model empty or, if the
+    penalty makes no zeros, hardly better than a constant; rng is left as it was, so that given the same strengths a
+    path is the same.
 
     Raises
     ------
     ValueError
         If no strength is found.
     """
-    zeros, objective = makes_zeros(walk), walk.objective
-    if zeros and objective.n_layers == 1 and not objective.kinked:
-        alpha = _where_zero_is_stationary(objective)
-        if alpha is not None:
-            return max(alpha, SMALLEST)
-    return _where_walk_ends(walk, rng, zeros)
+    objective, null = walk.objective, None
+    objective.set_plan(walk.plan(1.0))
+    parts = objective.proximal_parts
+    vanishing = np.zeros(objective.n_parameters, dtype=bool)
+    for part in parts:
+        ones = np.ones(part.shape, objective.dtype)
+        vanishing[part.where] = (part.kernel.residual(np.zeros_like(ones), ones, HUGE) == 0).ravel()
+    zeros = vanishing if vanishing.any() else None
+    if zeros is not None and objective.n_layers == 1 and not objective.kinked:
+        alpha, null = _where_zero_is_stationary(objective, zeros)
+    else:
+        alpha = _where_walk_ends(walk, restore_rng(save_rng(rng)), zeros)
+    return Grid(alpha * np.geomspace(alpha_min_ratio, 1, n_alphas), zeros, null)
 
 
-def _where_zero_is_stationary(objective: Objective) -> float | None:
-    """None where no strength outweighs a gradient in some weights, as those of an elastic net with l1_ratio=0."""
+def _where_zero_is_stationary(objective: Objective, vanishing: np.ndarray) -> tuple[float, np.ndarray]:
     (part,) = objective.proximal_parts
-    zero, one = np.zeros(part.shape, objective.dtype), np.ones(part.shape, objective.dtype)
-    free = np.ones(objective.n_parameters, dtype=bool)
-    free[part.where] = (part.kernel.residual(zero, one, HUGE) > 0).ravel()
-    if free[part.where].all():
-        return None
-    gradient = _least_loss(objective, free)[1]
-    gradient[free] = 0
-    gradient = part.of(gradient)
+    _, null, gradient = _least_loss(objective, ~vanishing)
+    gradient[~vanishing] = 0
+    zero, gradient = np.zeros(part.shape, objective.dtype), part.of(gradient)
 
     def is_stationary(alpha: float) -> bool:
         return not part.kernel.residual(zero, gradient, alpha * part.strength).any()
@@ -118,11 +133,11 @@ def _where_zero_is_stationary(objective: Objective) -> float | None:
     low = high / 2
     while low < (middle := (low + high) / 2) < high:
         low, high = (low, middle) if is_stationary(middle) else (middle, high)
-    return high
+    return max(high, SMALLEST), null
 
 
-def _least_loss(objective: Objective, free: np.ndarray) -> tuple[float, np.ndarray]:
-    """The smallest data loss over the free coordinates where all others are zero, and its gradient in all."""
+def _least_loss(objective: Objective, free: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """The smallest data loss over the free coordinates where all others are zero; where it is, and its gradient."""
     theta, gradient = np.zeros(free.size, objective.dtype), np.empty(free.size, objective.dtype)
 
     def value_and_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -134,18 +149,18 @@ def _least_loss(objective: Objective, free: np.ndarray) -> tuple[float, np.ndarr
     x = scipy.optimize.minimize(value_and_gradient, x, jac=True, method="L-BFGS-B", options=options).x
     if x.size <= FEW:  # differences of values end at the root of eps, those of gradients do not
         x = scipy.optimize.least_squares(lambda x: value_and_gradient(x)[1], x, xtol=1e-15, ftol=1e-15, gtol=1e-15).x
-    return value_and_gradient(x)[0], gradient
+    return value_and_gradient(x)[0], theta, gradient
 
 
-def _where_walk_ends(walk: Walk, rng: np.random.RandomState, zeros: bool) -> float:
+def _where_walk_ends(walk: Walk, rng: np.random.RandomState, vanishing: np.ndarray | None) -> float:
     objective, theta = walk.objective, walk.start(rng)
     outputs = np.zeros(objective.n_parameters, dtype=bool)
     outputs[-walk.problem.plan.layer_sizes[-1] :] = True
     of_constant, least = _least_loss(objective, outputs)[0], np.inf
 
     def is_constant(point: Point) -> bool:
-        if zeros:
-            return point.is_empty
+        if vanishing is not None:
+            return Grid(np.empty(0), vanishing).is_ended_by(point)
         return of_constant - point.data_loss <= NEARLY * (of_constant - least)
 
     objective.project(theta)

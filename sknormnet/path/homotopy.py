@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, count, islice
 from numbers import Integral
 from typing import Any
 
@@ -15,13 +14,14 @@ from sklearn.utils import check_random_state
 from sknormnet import validation
 from sknormnet._core.blas_threads import single_thread
 from sknormnet.base import BaseNormRegMLP
-from sknormnet.path.grid import check_alphas, check_grid, check_scaled, geometric, largest_alpha, makes_zeros
+from sknormnet.path.grid import Grid, check_alphas, check_grid, check_scaled, find_grid
 from sknormnet.path.relax import relaxed
 from sknormnet.path.result import RegularizationPath, assemble
 from sknormnet.path.walk import Point, Walk
-from sknormnet.warm_start import restore_rng, save_rng
+from sknormnet.solvers import FitResult
 
-MOST_BEYOND = 200  # strengths that are tried where the last one left the model not empty
+FARTHEST = 1e3  # times the last strength: so far, about, a path goes on where it leaves the model not empty
+NOISE = 1e-6  # of the objective: by so much a solver may seem to be better than the null model
 
 
 def regularization_path(
@@ -43,11 +43,12 @@ def regularization_path(
 
     At the first strength adam and sgd go on until the objective has not fallen by the share `tol` of itself per epoch,
     averaged over `n_iter_no_change` epochs; their budget is `max_iter` epochs. At the others, which start close to
-    where they end, they wait for half as many epochs, four times the share counts as settled, and the budget is a
-    quarter of `max_iter`. Where the learning rate is constant, three epochs follow in which it goes to zero, so that
+    where they end, they wait for four tenths of those epochs, six times the share counts as settled, and the budget is
+    a tenth of `max_iter`. Where the learning rate is constant, two epochs follow in which it goes to zero, so that
     noise does not hide what is zero. "cosine" decays over the budget of each strength, which is then used up. The
-    moments go on from strength to strength. lbfgs and fista stop as in `fit` at every strength, by `tol` and
-    `max_iter`.
+    moments go on from strength to strength; where the objective still ends above its start, as after a spike of adam,
+    the strength is gone through again with fresh moments and a tenth of the rate. lbfgs and fista stop as in `fit` at
+    every strength, by `tol` and `max_iter`.
 
     Parameters
     ----------
@@ -147,12 +148,9 @@ def regularization_path(
             held_out = walk.model._check_validation_data(given, walk.problem.loss, walk.problem.X.dtype)
             validate = walk.model._validator(held_out, walk.problem)
         rng = check_random_state(walk.model.random_state)
-        ends_empty = False
-        if alphas is None:
-            ends_empty = makes_zeros(walk)
-            alphas = find_alphas(walk, rng, n_alphas, alpha_min_ratio)
+        grid = find_grid(walk, rng, n_alphas, alpha_min_ratio) if alphas is None else Grid(alphas)
         score = None if validate is None else lambda theta: validate(theta)[0]
-        points = best_points(walk, alphas, rng, n_restarts, score=score, ends_empty=ends_empty)
+        points = best_points(walk, grid, rng, n_restarts, score=score)
         refits = relaxed(walk, points, rng, score) if relax else []
     warn_of(points, "the solver")
     warn_of(refits, "the solver of the refit")
@@ -192,50 +190,53 @@ def check_direction(walk: Walk, alphas: np.ndarray | None) -> None:
         )
 
 
-def find_alphas(walk: Walk, rng: np.random.RandomState, n_alphas: int, alpha_min_ratio: float) -> np.ndarray:
-    """n_alphas strengths up to that of the empty model. rng stays as it is, so that given the same alphas a path is
-    the same."""
-    return geometric(largest_alpha(walk, restore_rng(save_rng(rng))), alpha_min_ratio, n_alphas)
-
-
 def best_points(
     walk: Walk,
-    alphas: np.ndarray,
+    grid: Grid,
     rng: np.random.RandomState,
-    n_restarts: int,
+    n_restarts: int = 1,
     *,
     score: Callable[[np.ndarray], float] | None = None,
-    ends_empty: bool = False,
+    certify: bool = True,
 ) -> list[Point]:
-    """The solution at each strength, sparse, the best of n_restarts starts; ends_empty: raise the last until it is."""
+    """The solution at each strength, sparse, the best of n_restarts starts."""
     best: list[Point] = []
     for start in range(n_restarts):
-        steps: Iterator[float] = iter(alphas)
-        if ends_empty and start == 0:
-            ratio = alphas[-1] / alphas[-2]
-            steps = chain(alphas, (alphas[-1] * ratio**i for i in islice(count(1), MOST_BEYOND)))
         points: list[Point] = []
-        for point in walk.follow(steps, walk.start(rng), rng):
-            del points[len(alphas) - 1 :]  # of strengths beyond the last one stays
-            points.append(point.sparse())
-            points[-1].start = start
+        for point in _one_start(walk, grid, rng, certify):
+            points.append(replace(point.sparse(), start=start))
             if score is not None:
                 points[-1].score = score(point.theta)
-            if len(points) == len(alphas) and (point.is_empty or not ends_empty):
-                break
+        points = points[-len(grid.alphas) :]  # where the path went on beyond them
         if start == 0:
-            best, alphas, ends_empty = points, np.array([point.alpha for point in points]), False
+            best, grid = points, Grid(np.array([point.alpha for point in points]))
         else:
             best = [new if new.objective < old.objective else old for old, new in zip(best, points, strict=True)]
     return best
 
 
+def _one_start(walk: Walk, grid: Grid, rng: np.random.RandomState, certify: bool) -> Iterator[Point]:
+    alphas = grid.alphas
+    beyond = np.empty(0)
+    if grid.vanishing is not None:
+        ratio = alphas[-1] / alphas[-2]
+        beyond = alphas[-1] * ratio ** np.arange(1, 2 + int(np.log(FARTHEST) / np.log(ratio)))
+    for i, point in enumerate(walk.follow(np.append(alphas, beyond), walk.start(rng), rng, certify=certify), start=1):
+        if i >= len(alphas) and not grid.is_ended_by(point) and grid.null is not None:
+            null = walk.point(point.alpha, FitResult(grid.null, 0, "stationary"), {}, certify)
+            point = null if null.objective <= point.objective + NOISE * abs(point.objective) else point
+        yield point
+        if i >= len(alphas) and grid.is_ended_by(point):
+            return
+
+
 def warn_of(points: Sequence[Point], what: str = "the solver", *, stacklevel: int = 3) -> None:
     """One warning for all strengths that ask for one."""
     warned = [point for point in points if point.warning is not None]
+    warned.sort(key=lambda point: point.stop_reason != "diverged")  # what is worst is told
     if warned:
         warnings.warn(
-            f"At {len(warned)} of {len(points)} strengths of the path {what} did not end by itself; the first is "
+            f"At {len(warned)} of {len(points)} strengths of the path {what} did not end by itself, such as "
             f"alpha={warned[0].alpha:.3g}: {warned[0].warning}",
             ConvergenceWarning,
             stacklevel=stacklevel,

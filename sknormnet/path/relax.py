@@ -27,7 +27,7 @@ def relaxed(
     for same in sharing.values():
         theta = min(same, key=lambda point: point.data_loss).theta.toarray()[0]
         walk.objective.hold(penalized & (theta == 0))
-        (refit,) = walk.follow([0.0], theta, rng)
+        (refit,) = walk.follow([0.0], theta, rng, certify=True)
         if score is not None:
             refit.score = score(refit.theta)
         refit = refit.sparse()

@@ -1,5 +1,6 @@
 """One start of a path: from strength to strength, each from where the one before ended."""
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from copy import copy
@@ -20,12 +21,14 @@ from sknormnet.solvers import STOCHASTIC_SOLVERS, FitResult, Monitor, Solver
 from sknormnet.solvers.schedules import Cosine
 from sknormnet.warm_start import normalized_weight, starting_theta
 
-# Of adam and sgd at the strengths after the first, which start close to where they end; chosen by
-# benchmarks/homotopy.py.
-PATIENCE_SHARE = 2  # the share of n_iter_no_change that is waited for
-BUDGET_SHARE = 4  # the share of max_iter that may be used
-LEAST_FALL = 4  # in units of tol: an epoch that lowers the objective by less than this share of itself gains little
-DECAY = 3  # epochs at the end of each strength, in which a constant rate goes to zero
+# Of adam and sgd at the strengths after the first, which start close to where they end.
+PATIENCE = 0.4  # of n_iter_no_change
+BUDGET = 0.1  # of max_iter
+LEAST_FALL = 6  # times tol: an epoch that lowers the objective by a smaller share of itself gains little
+DECAY = 2  # epochs at the end of each strength, in which a constant rate goes to zero
+RATES = np.array([1.0, 0.1])  # of learning_rate_init: if the objective ends above where it was, the second is tried
+WORSE = 0.02  # a share of the objective that noise may add
+ROSE = "The objective rose, even at a tenth of the learning rate, so that the model before it is kept. Lower it."
 HASTE = 10  # how much earlier a hasty walk takes the objective as settled
 
 
@@ -58,7 +61,7 @@ class Point:
     data_loss, penalty : float
         The two terms of the objective, over all of the training data.
     residual : float
-        Relative, of `sknormnet.objective.Stationarity`; NaN where the objective is not all that acts.
+        Relative, of `sknormnet.objective.Stationarity`; NaN where it was not asked for or the penalty is decoupled.
     alive : list of ndarray of bool
         Of the inputs and of the units of each hidden layer; see `sknormnet.conversion.alive`.
     history : dict of lists
@@ -144,49 +147,76 @@ class Walk:
         return starting_theta(self.model, plan, problem.activation, problem.X.dtype, rng, going_on=False)
 
     def follow(
-        self, alphas: Iterable[float], theta: np.ndarray, rng: np.random.RandomState, *, hasty: bool = False
+        self,
+        alphas: Iterable[float],
+        theta: np.ndarray,
+        rng: np.random.RandomState,
+        *,
+        hasty: bool = False,
+        certify: bool = False,
     ) -> Iterator[Point]:
-        """The solution at each strength, from theta on. A point's theta is overwritten by the next one."""
-        stochastic = self.model.solver in STOCHASTIC_SOLVERS
+        """The solution at each strength, from theta on. A point's theta is overwritten by the next one.
+
+        certify says whether points have residuals, which take a pass over the data.
+        """
         state: dict[str, Any] = {}
+        data_loss = np.nan
         for i, alpha in enumerate(alphas):
             if self.cancelled.is_set():
                 raise Cancelled
             begin = time.perf_counter()
             self.objective.set_plan(self.plan(alpha))
             self.objective.project(theta)
-            if stochastic:
-                result, monitor, state = self._descend(theta, state, rng, is_first=i == 0, hasty=hasty)
-            else:
+            if self.model.solver not in STOCHASTIC_SOLVERS:
                 monitor = Monitor(tol=self.model.tol, patience=np.inf)
                 solver = self._trainer._make_solver(self.objective.n_samples, None, incremental=False)
                 result = solver.minimize(self.objective, theta, monitor=monitor, rng=rng)
-            theta = result.theta
-            point = self._point(alpha, result, monitor)
+                point = self.point(alpha, result, monitor.history, certify)
+            else:
+                first = data_loss + self.objective.penalty(theta)  # NaN at the first strength
+                before = theta.copy()
+                for rate in self.model.learning_rate_init * RATES:
+                    result, monitor, state = self._descend(theta, first, state, rng, rate, hasty)
+                    point = self.point(alpha, result, monitor.history, certify)
+                    if self._decoupled or not point.objective > first + WORSE * abs(first):
+                        break
+                    theta, state = before.copy(), {}
+                else:
+                    point = self.point(alpha, FitResult(before, 0, "diverged", ROSE), monitor.history, certify)
+            theta, data_loss = point.theta, point.data_loss
             point.seconds = time.perf_counter() - begin
             if self.model.verbose and not hasty:
                 self._print(point, is_first=i == 0)
             yield point
 
     def _descend(
-        self, theta: np.ndarray, state: dict[str, Any], rng: np.random.RandomState, *, is_first: bool, hasty: bool
+        self,
+        theta: np.ndarray,
+        objective: float,
+        state: dict[str, Any],
+        rng: np.random.RandomState,
+        rate: float,
+        hasty: bool,
     ) -> tuple[FitResult, Monitor, dict[str, Any]]:
-        """Epochs at one strength, and the state for the next one: moments and order go on, schedules start anew."""
-        model, n_samples = self._trainer, self.objective.n_samples
+        """Epochs at one strength, and the state for the next one: moments and order go on, schedules start anew.
+
+        The objective is that of theta, NaN at the first strength.
+        """
+        model, n_samples, is_first = self._trainer, self.objective.n_samples, np.isnan(objective)
         monitor = SettlingMonitor(
             tol=model.tol * (1 if is_first else LEAST_FALL) * (HASTE if hasty else 1),
-            patience=model.n_iter_no_change if is_first else model.n_iter_no_change / PATIENCE_SHARE,
+            patience=model.n_iter_no_change if is_first else PATIENCE * model.n_iter_no_change,
         )
-        budget = model.max_iter if is_first else -(-model.max_iter // BUDGET_SHARE)
-        schedule = model._make_schedule(budget)
-        solver = model._make_stochastic(n_samples, state, schedule, max_iter=budget)
+        monitor.keep_if_best(theta, objective)  # to return to if all else is infinite
+        budget = model.max_iter if is_first else math.ceil(BUDGET * model.max_iter)
+        solver = model._make_stochastic(n_samples, state, model._make_schedule(rate, budget), max_iter=budget)
         result = solver.minimize(self.objective, theta, monitor=monitor, rng=rng)
         if result.stop_reason == "diverged":
             return result, monitor, {}
         if model.learning_rate == "constant" and not hasty:
-            done, schedule = monitor.n_epochs, Cosine(model.learning_rate_init, DECAY)
+            done = monitor.n_epochs
             solver = model._make_stochastic(
-                n_samples, _with_moments(solver), schedule, max_iter=done + DECAY, first_epoch=-done
+                n_samples, _with_moments(solver), Cosine(rate, DECAY), max_iter=done + DECAY, first_epoch=-done
             )
             decayed = solver.minimize(self.objective, result.theta, monitor=monitor, rng=rng)
             result.theta, result.n_iter = decayed.theta, monitor.n_epochs
@@ -214,12 +244,16 @@ class Walk:
             print("".join(f"{name:>12}" for name in cells))
         print("".join(f"{cell:>12}" for cell in cells.values()))
 
-    def _point(self, alpha: float, result: FitResult, monitor: Monitor) -> Point:
-        objective, theta = self.objective, result.theta
-        gradient, bounds = aligned_empty(theta.size, theta.dtype), np.empty(objective.n_layers)
-        data_loss = objective.data_loss(theta, gradient, bounds)
-        objective.add_smooth_penalty_gradient(theta, gradient)
-        residual = np.nan if self._decoupled else objective.stationarity(theta, gradient, bounds).relative
+    def point(self, alpha: float, result: FitResult, history: dict[str, list], certify: bool) -> Point:
+        """What a solver's result at the present strength amounts to."""
+        objective, theta, residual = self.objective, result.theta, np.nan
+        if certify and not self._decoupled:
+            gradient, bounds = aligned_empty(theta.size, theta.dtype), np.empty(objective.n_layers)
+            data_loss = objective.data_loss(theta, gradient, bounds)
+            objective.add_smooth_penalty_gradient(theta, gradient)
+            residual = objective.stationarity(theta, gradient, bounds).relative
+        else:
+            data_loss = objective.data_loss(theta)
         return Point(
             alpha=alpha,
             theta=theta,
@@ -227,7 +261,7 @@ class Walk:
             penalty=objective.penalty(theta),
             residual=residual,
             alive=alive(self.problem.plan.split(theta)[0]),
-            history=monitor.history,
+            history=history,
             n_iter=result.n_iter,
             stop_reason=result.stop_reason,
             warning=result.warning,

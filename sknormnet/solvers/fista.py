@@ -1,6 +1,7 @@
 """Accelerated proximal gradient descent on the whole data."""
 
 import numpy as np
+from scipy.linalg.blas import ddot
 
 from sknormnet._core.network import aligned_empty
 from sknormnet.objective import Objective
@@ -113,7 +114,7 @@ class Fista(Solver):
                 move = new.astype(np.float64) - z
                 new_smooth, new_data_loss = self._smooth(objective, new, new_gradient, bounds)
                 with np.errstate(over="ignore", invalid="ignore"):  # where z is so far out that its loss is infinite
-                    bound = smooth_at_z + gradient.astype(np.float64) @ move + (move @ move) / (2 * step)
+                    bound = smooth_at_z + ddot(gradient.astype(np.float64), move) + ddot(move, move) / (2 * step)
                 if new_smooth <= bound + SLACK * eps * abs(smooth_at_z):
                     break
                 step *= 0.5

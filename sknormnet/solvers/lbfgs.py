@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy.optimize
+from scipy.linalg.blas import ddot
 
 from sknormnet.objective import Objective
 from sknormnet.solvers.base import FitResult, NotFinite, Solver, diverged
@@ -219,9 +220,9 @@ class _Split:
 
     def penalty_of(self, variables: np.ndarray) -> float:
         w, n = variables[: self.l1.size].copy(), variables[self.l1.size :]
-        value = self.l1 @ w + self.l1[self.where] @ n
+        value = ddot(self.l1, w) + (self.l1[self.where] * n).sum()
         w[self.where] -= n
-        return float(value + 0.5 * (self.l2 @ w**2))
+        return float(value + 0.5 * ddot(self.l2, w**2))
 
     def gradient_of(self, variables: np.ndarray) -> np.ndarray:
         slope = self.gradient.astype(np.float64)

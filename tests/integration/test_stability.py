@@ -193,7 +193,7 @@ def test_bad_data():
         stability_selection(LOGISTIC, X, ["rare"] + ["a", "b"] * 49 + ["a"])
     with pytest.raises(ValueError, match="Unknown label type"):
         stability_selection(LOGISTIC, X, y)
-    with pytest.raises(ValueError, match="makes no weights exactly zero"):
+    with pytest.raises(ValueError, match="every input is alive at every strength"):
         stability_selection(NormRegMLPRegressor((), penalty="l2", solver="lbfgs"), X, y)
     with pytest.raises(TypeError, match="estimator must be a NormRegMLPClassifier"):
         stability_selection("lasso", X, y)

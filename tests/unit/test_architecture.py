@@ -89,7 +89,9 @@ def test_examples(name):
     assert result.failed == 0
 
 
-@pytest.mark.parametrize("module", ["sknormnet", "sknormnet.callbacks", "sknormnet.losses", "sknormnet.penalties"])
+@pytest.mark.parametrize(
+    "module", ["sknormnet", *(f"sknormnet.{name}" for name in ("callbacks", "losses", "penalties", "plotting"))]
+)
 def test_public_names_have_an_example(module):
     module = importlib.import_module(module)
     for name in module.__all__:

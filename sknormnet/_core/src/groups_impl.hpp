@@ -9,13 +9,20 @@ template <class T> inline void fill(T* out, i64 n, T value) {
     for (i64 j = 0; j < n; ++j) out[j] = value;
 }
 
-// body(g) for all groups, and on to the end of a vector.
-template <class Body> inline void for_groups(i64 n, const Body& body) {
+// body(g) for all groups; where their number is not known beforehand, on to the end of a vector.
+template <i64 known, class Body> inline void for_groups(i64 n, const Body& body) {
     if (n == 1) return body(0);  // which the processor has in a register, or would wait for
-    for (i64 first = 0; first < n; first += 16) {
+    constexpr i64 width = known > 0 ? known : 16;
+    for (i64 first = 0; first < n; first += width) {
 #pragma omp simd
-        for (i64 g = first; g < first + 16; ++g) body(g);
+        for (i64 g = first; g < first + width; ++g) body(g);
     }
+}
+
+template <i64 known, class T> inline double sum_of(const T* values, i64 n) {
+    if constexpr (known > 0) return sum_by_halves<known>(values);
+    if (n == 1) return values[0];
+    return sum_in_chunks<T>(n, [=](i64 g) { return values[g]; });
 }
 
 template <class T, class Body, class Done>
@@ -143,17 +150,18 @@ template <class T> struct GroupOperations {
     static void norms(const T* w, i64 rows, i64 columns, const Groups& groups, T* sums) {
         group_sums(groups, rows, columns, sums, [=](i64 j, i64) { return w[j] * w[j]; });
         const bool finite = all_finite(sums, groups.n);
-        for_groups(groups.n, [=](i64 g) { sums[g] = square_root(sums[g]); });
+        for_groups<0>(groups.n, [=](i64 g) { sums[g] = square_root(sums[g]); });
         if (!finite) large_norms(w, rows, columns, groups, sums);
     }
 
     // body(g, strength times the inner factor of group g)
-    template <class Body> static void inner(const GroupPenalty& p, double strength, const Body& body) {
+    template <i64 known = 0, class Body>
+    static void inner(const GroupPenalty& p, i64 n, double strength, const Body& body) {
         const double* factors = p.groups.inner_factors;
         if (factors == nullptr) {
-            for_groups(p.groups.n, [=](i64 g) { body(g, static_cast<T>(strength)); });
+            for_groups<known>(n, [=](i64 g) { body(g, static_cast<T>(strength)); });
         } else {
-            for_groups(p.groups.n, [=](i64 g) { body(g, static_cast<T>(strength * factors[g])); });
+            for_groups<known>(n, [=](i64 g) { body(g, static_cast<T>(strength * factors[g])); });
         }
     }
 
@@ -198,7 +206,7 @@ template <class T> struct GroupOperations {
         T *slope = scratch, *l1 = part_of(scratch, 1, n);
         slopes(w, rows, columns, p, slope, l1);
         add_l2(p, slope);
-        inner(p, p.inner_l1, [=](i64 g, T strength) { l1[g] = strength; });
+        inner(p, n, p.inner_l1, [=](i64 g, T strength) { l1[g] = strength; });
         for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) {
             out[j] = slope[g] * w[j] + (w[j] > 0 ? l1[g] : (w[j] < 0 ? -l1[g] : T(0)));
         });
@@ -211,7 +219,7 @@ template <class T> struct GroupOperations {
         T *slope = scratch, *l1 = part_of(scratch, 1, n), *at_zero = part_of(scratch, 2, n);
         slopes(w, rows, columns, p, slope, at_zero);
         add_l2(p, slope);
-        inner(p, p.inner_l1, [=](i64 g, T strength) { l1[g] = strength; });
+        inner(p, n, p.inner_l1, [=](i64 g, T strength) { l1[g] = strength; });
         const bool non_negative = p.non_negative;
         for_each_weight(p.groups, rows, columns, [=](i64 j, i64 g) {
             const T up = gradient[j] + l1[g];
@@ -226,9 +234,9 @@ template <class T> struct GroupOperations {
         for_each_weight(p.groups, rows, columns, [=](i64 j, i64) { out[j] = absolute(out[j]); });
     }
 
-  private:
-    static constexpr T small = sizeof(T) == 4 ? T(0x1p-80) : T(0x1p-560);
+    static constexpr T small = sizeof(T) == 4 ? T(0x1p-80) : T(0x1p-560);  // times any weight: can be squared
 
+  private:
     // Those that are not finite, anew. Until the end they are negative; NaN stays NaN.
     static void large_norms(const T* w, i64 rows, i64 columns, const Groups& groups, T* norms) {
         const T begin = sizeof(T) == 4 ? T(-0x1p-120) : T(-0x1p-1000);  // lost in rounding
@@ -265,7 +273,7 @@ template <class T> struct GroupOperations {
     }
 
     static void add_l2(const GroupPenalty& p, T* slope) {
-        if (p.l2 > 0) inner(p, p.l2, [=](i64 g, T l2) { slope[g] += l2; });
+        if (p.l2 > 0) inner(p, p.groups.n, p.l2, [=](i64 g, T l2) { slope[g] += l2; });
     }
 
     // A group at its limit has the outward normals: what points inward along w is taken off.
@@ -298,4 +306,5 @@ template <class T> struct GroupOperations {
     }
 };
 
+#include "group_blocks_impl.hpp"
 #include "group_steps_impl.hpp"

@@ -78,6 +78,7 @@ template <class T> inline T lowest_of(const Elementwise& penalty) {
 
 // Written so that NaN stays NaN.
 template <class T> inline T at_least(T lowest, T v) { return v < lowest ? lowest : v; }
+template <class T> inline T at_most(T highest, T v) { return v > highest ? highest : v; }
 
 template <class T> double penalty_value(const T* w, i64 n, const Elementwise& penalty) {
     const T l1 = static_cast<T>(penalty.l1), half_l2 = static_cast<T>(0.5 * penalty.l2);

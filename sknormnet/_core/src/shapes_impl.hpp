@@ -16,32 +16,23 @@ template <class T> struct Linear {
     }
 };
 
-// The one of two candidates that costs less; the first where they tie.
-template <class T, class Shape> inline T cheaper(const Shape& shape, T a, T b, T t, T step, T s) {
-    const T cost_a = T(0.5) * (a - t) * (a - t) + step * shape.value(a, s);
-    const T cost_b = T(0.5) * (b - t) * (b - t) + step * shape.value(b, s);
-    return cost_b < cost_a ? b : a;
-}
-
+// Concave shapes are bent up to t = gamma*s, with the second derivative -bend, and flat beyond. While step*bend < 1,
+// the prox joins straight lines; from there on it jumps, to t, where that costs less than what the first line gives.
 template <class T> struct MinimaxConcave {
     static constexpr int OF_ZERO = 0;
-    T gamma, bend;  // bend: how fast the slope falls
+    T gamma, bend;
     explicit MinimaxConcave(const GroupPenalty& p)
         : gamma(static_cast<T>(p.gamma)), bend(static_cast<T>(1 / p.gamma)) {}
     T value(T t, T s) const {
-        const T knee = gamma * s;
-        const T u = t > knee ? knee : t;
+        const T u = at_most(gamma * s, t);
         return u * (s - T(0.5) * bend * u);
     }
-    T slope(T t, T s) const {
-        const T slope = s - bend * t;
-        return slope < 0 ? T(0) : slope;
-    }
+    T slope(T t, T s) const { return at_least(T(0), s - bend * t); }
     T prox(T t, T step, T s) const {
-        const T knee = gamma * s;
         const T curvature = 1 - step * bend;
-        const T inner = curvature > 0 ? clamp((t - step * s) / curvature, T(0), knee) : T(0);
-        return cheaper(*this, inner, t < knee ? knee : t, t, step, s);
+        const T bent = at_most(t, at_least(T(0), t - step * s) / curvature);
+        const T jump = t * t > step * gamma * s * s ? t : t - t;
+        return curvature > 0 ? bent : jump;
     }
 };
 
@@ -51,21 +42,16 @@ template <class T> struct SmoothlyClipped {
     explicit SmoothlyClipped(const GroupPenalty& p)
         : gamma(static_cast<T>(p.gamma)), bend(static_cast<T>(1 / (p.gamma - 1))) {}
     T value(T t, T s) const {
-        const T knee = gamma * s;
-        const T u = t > knee ? knee : t;
-        const T bent = T(0.5) * bend * (2 * knee * u - u * u - s * s);
-        return u < s ? s * u : bent;
+        const T u = at_most(gamma * s, t), over = at_least(T(0), u - s);
+        return s * u - T(0.5) * bend * over * over;
     }
-    T slope(T t, T s) const {
-        const T bent = bend * (gamma * s - t);
-        return t < s ? s : (bent < 0 ? T(0) : bent);
-    }
+    T slope(T t, T s) const { return at_most(s, at_least(T(0), bend * (gamma * s - t))); }
     T prox(T t, T step, T s) const {
-        const T knee = gamma * s;
-        const T soft = clamp(t - step * s, T(0), s);
-        const T curvature = 1 - step * bend;
-        const T middle = curvature > 0 ? clamp((t - step * bend * knee) / curvature, s, knee) : s;
-        return cheaper(*this, cheaper(*this, soft, middle, t, step, s), t < knee ? knee : t, t, step, s);
+        const T low = at_least(T(0), t - step * s), curvature = 1 - step * bend;
+        const T bent = at_least(low, at_most(t, (t - step * bend * gamma * s) / curvature));
+        const T cost = T(0.5) * (low - t) * (low - t) + step * s * low;
+        const T jump = cost > T(0.5) * step * (gamma + 1) * s * s ? t : low;
+        return curvature > 0 ? bent : jump;
     }
 };
 

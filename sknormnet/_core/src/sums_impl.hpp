@@ -57,18 +57,25 @@ template <class T> class Lanes {
 
     // sums += body(j) for start <= j < stop
     template <class Body> void add(i64 start, i64 stop, const Body& body) {
-        i64 j = start;
-        for (; j + N <= stop; j += N) add([=](i64 t) { return body(j + t); });
-        for (; j + 4 <= stop; j += 4) {
+        const i64 n = stop - start;  // which compilers know, where it is the length of a row
+        i64 j = 0;
+        for (; j + N <= n; j += N) add([=](i64 t) { return body(start + j + t); });
+        for (; j + 4 <= n; j += 4) {
 #pragma omp simd simdlen(4)
-            for (i64 t = 0; t < 4; ++t) fours_[t] += body(j + t);
+            for (i64 t = 0; t < 4; ++t) fours_[t] += body(start + j + t);
         }
-        for (; j < stop; ++j) rest_ += body(j);
+        for (; j < n; ++j) rest_ += body(start + j);
+    }
+
+    void store(T* out) const { memcpy(out, &sums_, sizeof(sums_)); }
+    void store_tail(T* fours, T* rest) const {
+        memcpy(fours, fours_, sizeof(fours_));
+        *rest = rest_;
     }
 
     T total() const {
         T sums[N];
-        memcpy(sums, &sums_, sizeof(sums));
+        store(sums);
         return (sum_by_halves<N>(sums) + sum_by_halves<4>(fours_)) + rest_;
     }
 
@@ -123,47 +130,55 @@ template <class T, class Body> inline double sum_in_chunks(i64 n, const Body& bo
     return total;
 }
 
-template <i64 n, class T> inline void add_neighbours(const T* SKNORMNET_RESTRICT x, T* SKNORMNET_RESTRICT out) {
+// out <- sums of so many neighbours
+template <i64 neighbours, i64 n, class T> inline void add_neighbours(const T* x, T* out) {
+    if constexpr (neighbours == 1) {
+        for (i64 k = 0; k < n; ++k) out[k] = x[k];
+    } else {
+        T half[n / 2];
 #pragma omp simd
-    for (i64 k = 0; k < n; ++k) out[k] = x[2 * k] + x[2 * k + 1];
+        for (i64 k = 0; k < n / 2; ++k) half[k] = x[2 * k] + x[2 * k + 1];
+        add_neighbours<neighbours / 2, n / 2>(half, out);
+    }
 }
 
-// done(first, n, sums) with the sums over n <= 16 rows of body(index, row). Sixteen sums to a row, which are added up for
-// sixteen rows at once: the horizontal sum of a short row would cost more than the row. `fixed` is the number of columns
-// where it is known.
+// done(first, n, sums) with the sums over n <= 16 rows of body(index, row). The lanes of four rows, and then of
+// sixteen, are added up at once: the horizontal sum of a short row would cost more than the row. `fixed` is the number
+// of columns where it is known.
 template <i64 fixed, class T, class Body, class Done>
 inline void row_sums(i64 rows, i64 some_columns, const Body& body, const Done& done) {
-    constexpr i64 N = 16;
+    constexpr i64 N = Lanes<T>::N, AT_ONCE = N < 4 ? N : 4;
+    constexpr bool whole = fixed > 0 && fixed % N == 0;
     const i64 columns = fixed > 0 ? fixed : some_columns;
-    const i64 whole = columns - columns % N;
-    for (i64 first = 0; first < rows; first += N) {
-        const i64 n = smaller(N, rows - first);
-        T sums[N * N], half[N * N / 2], rest[N] = {};
-        for (i64 i = 0; i < n; ++i) {
-            const i64 row = first + i, start = row * columns;
-            T lanes[N] = {};
-            for (i64 j = start; j < start + whole; j += N) {
-#pragma omp simd
-                for (i64 t = 0; t < N; ++t) lanes[t] += body(j + t, row);
+    for (i64 first = 0; first < rows; first += 16) {
+        const i64 n = smaller(16, rows - first);
+        T parts[16 * N / AT_ONCE] = {}, sums[16], fours[64] = {}, rest[16] = {};
+        for (i64 i = 0; i < n; i += 4) {
+            T lanes[4 * N];
+            const auto add = [&](i64 k) {
+                Lanes<T> row;
+                const i64 r = first + i + k, start = r * columns;
+                if (i + k < n) row.add(start, start + columns, [=](i64 j) { return body(j, r); });
+                row.store(lanes + k * N);
+                if (!whole) row.store_tail(fours + 4 * (i + k), rest + i + k);
+            };
+            if constexpr (fixed > 0) {  // unrolled, they stay in registers
+                add(0);
+                add(1);
+                add(2);
+                add(3);
+            } else {
+                for (i64 k = 0; k < 4; ++k) add(k);
             }
-#pragma omp simd
-            for (i64 t = 0; t < N; ++t) sums[i * N + t] = lanes[t];
-            if (fixed % N != 0 || fixed == 0) {
-                T tail = 0;
-                for (i64 j = start + whole; j < start + columns; ++j) tail += body(j, row);
-                rest[i] = tail;
-            }
+            add_neighbours<AT_ONCE, 4 * N>(lanes, parts + i * N / AT_ONCE);
         }
-        for (i64 i = n; i < N; ++i) {
+        add_neighbours<N / AT_ONCE, 16 * N / AT_ONCE>(parts, sums);
+        if (!whole) {
+            T tails[16];
+            add_neighbours<4, 64>(fours, tails);
 #pragma omp simd
-            for (i64 t = 0; t < N; ++t) sums[i * N + t] = 0;
+            for (i64 i = 0; i < 16; ++i) sums[i] += tails[i] + rest[i];
         }
-        add_neighbours<N * N / 2>(sums, half);
-        add_neighbours<N * N / 4>(half, sums);
-        add_neighbours<N * N / 8>(sums, half);
-        add_neighbours<N * N / 16>(half, sums);
-#pragma omp simd
-        for (i64 i = 0; i < N; ++i) sums[i] += rest[i];
         done(first, n, sums);
     }
 }
