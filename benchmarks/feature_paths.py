@@ -30,12 +30,11 @@ KEY = ("table", "seed", "library")  # of a record
 # learning rate goes to zero, for each strength after it.
 MODEL = {
     "penalty": PerLayer(first=GroupLasso("input"), hidden="l1", last="l1"),
-    "batch_size": 100,
     "learning_rate": "cosine",
-    "learning_rate_init": 0.002,
+    "learning_rate_init": 0.003,
     "max_iter": 30,
 }
-ALPHA_MIN_RATIO = 0.03
+ALPHA_MIN_RATIO = 0.1
 
 # After the path, on the inputs that it selects, for both libraries.
 REFIT = {
