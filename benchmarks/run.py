@@ -15,6 +15,7 @@ ONE_THREAD = {
 }
 REPEATS = {"search": 3, "memory_mapped": 1, "text": 3, "path_cv": 3}
 FIXED = ("memory", "selection", "widths")  # commands without options
+FEATURE_TABLES = ("mice", "isolet1", "madelon", "mnist_t10k")
 DTYPES = ("float32", "float64")
 ACTIVATIONS = ("relu", "tanh")
 
@@ -22,13 +23,21 @@ ACTIVATIONS = ("relu", "tanh")
 def parse():
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("steps", "penalties", "search", "predict", "memory_mapped", "text", "paths", "path_cv", *FIXED):
+    measured = "steps", "penalties", "search", "predict", "memory_mapped", "text"
+    for name in (*measured, "paths", "path_cv", "feature_paths", *FIXED):
         command = commands.add_parser(name)
         command.add_argument("--json", metavar="FILE")
         if name in FIXED:
             continue
-        if name == "paths":
+        if name in ("paths", "feature_paths"):
             command.add_argument("--data", metavar="FOLDER", required=True, help="of the tables, as .npz")
+        if name == "paths":
+            continue
+        if name == "feature_paths":
+            command.add_argument("--results", required=True, help="file of what is measured; a new run goes on from it")
+            command.add_argument("--tables", nargs="+", choices=FEATURE_TABLES, default=FEATURE_TABLES)
+            command.add_argument("--only", choices=("sknormnet", "lassonet"), help="one of the two libraries")
+            command.add_argument("--clock", choices=("wall", "cpu"), default="wall")
             continue
         command.add_argument("--repeats", type=int, default=REPEATS.get(name, 5))
         if name == "path_cv":
@@ -97,6 +106,11 @@ def measure(options):
         import text
 
         return text.run(options.dtype, options.repeats, options.clock)
+    if options.command == "feature_paths":
+        import feature_paths
+
+        libraries = (options.only,) if options.only else feature_paths.LIBRARIES
+        return feature_paths.run(options.data, options.results, options.tables, libraries, options.clock)
     arguments = options.dtype, options.activation, options.repeats
     if options.command == "predict":
         import predict
