@@ -126,10 +126,10 @@ def test_warm_equals_cold_and_up_equals_down_where_convex(diabetes):
     model = NormRegMLPRegressor((), penalty="elasticnet", **EXACT)
     up = regularization_path(model, X, y, n_alphas=8)
     down = regularization_path(model, X, y, alphas=up.alphas[::-1])
-    np.testing.assert_allclose(down.coefs[0].toarray()[::-1], up.coefs[0].toarray(), atol=1e-6)
+    np.testing.assert_allclose(down.coefs[0].toarray()[::-1], up.coefs[0].toarray(), atol=1e-5)
     for i in (0, 3, 6):
         cold = clone(model).set_params(alpha=up.alphas[i]).fit(X, y)
-        np.testing.assert_allclose(up[i].coefs_[0], cold.coefs_[0], atol=1e-6)
+        np.testing.assert_allclose(up[i].coefs_[0], cold.coefs_[0], atol=1e-5)
         assert up.objective[i] == pytest.approx(cold.objective_, rel=1e-10)
 
 
@@ -327,7 +327,7 @@ def test_a_users_own_loss_and_penalty(diabetes):
     own = regularization_path(NormRegMLPRegressor((), loss=Half(), penalty="l1", **EXACT), X, y, n_alphas=4)
     built_in = regularization_path(NormRegMLPRegressor((), penalty="l1", **EXACT), X, y, n_alphas=4)
     np.testing.assert_allclose(own.alphas, built_in.alphas, rtol=1e-8)
-    np.testing.assert_allclose(own.coefs[0].toarray(), built_in.coefs[0].toarray(), atol=1e-6)
+    np.testing.assert_allclose(own.coefs[0].toarray(), built_in.coefs[0].toarray(), atol=1e-5)  # of two fits by fista
 
 
 def test_random_state_object_moves_on_and_estimator_stays(iris):
