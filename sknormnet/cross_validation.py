@@ -241,8 +241,8 @@ class NormRegMLPClassifierCV(PathCV, NormRegMLPClassifier):
     """NormRegMLPClassifier whose alpha is chosen by cross-validation along a regularization path.
 
     On the training rows of every fold, and on all rows, `regularization_path` is followed; the score on the test rows
-    of the folds chooses the strength. Models are warm-started from strength to strength, so that all strengths together
-    cost a few fits.
+    of the folds chooses the strength. Models are warm-started from strength to strength, so that a
+    strength costs much less than a fit.
 
     Parameters
     ----------
@@ -420,8 +420,8 @@ class NormRegMLPRegressorCV(PathCV, NormRegMLPRegressor):
     """NormRegMLPRegressor whose alpha is chosen by cross-validation along a regularization path.
 
     On the training rows of every fold, and on all rows, `regularization_path` is followed; the score on the test rows
-    of the folds chooses the strength. Models are warm-started from strength to strength, so that all strengths together
-    cost a few fits.
+    of the folds chooses the strength. Models are warm-started from strength to strength, so that a
+    strength costs much less than a fit.
 
     Parameters
     ----------

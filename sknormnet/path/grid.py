@@ -128,6 +128,8 @@ def _where_zero_is_stationary(objective: Objective, vanishing: np.ndarray) -> tu
     high = 1.0
     while not is_stationary(high):
         high *= 2
+        if high > HUGE:  # as where the loss overflowed
+            raise ValueError("no alpha makes the model empty: scale the features and the targets, or give alphas")
     while is_stationary(high / 2) and high > SMALLEST:
         high /= 2
     low = high / 2
