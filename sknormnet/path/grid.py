@@ -85,7 +85,11 @@ class Grid:
 
     def is_ended_by(self, point: Point) -> bool:
         """Whether the path may end at a point."""
-        return self.vanishing is None or point.is_empty or not point.theta[self.vanishing].any()
+        return self.vanishing is None or _is_emptied(point, self.vanishing)
+
+
+def _is_emptied(point: Point, vanishing: np.ndarray) -> bool:
+    return point.is_empty or not point.theta[vanishing].any()
 
 
 def find_grid(walk: Walk, rng: np.random.RandomState, n_alphas: int, alpha_min_ratio: float) -> Grid:
@@ -162,7 +166,7 @@ def _where_walk_ends(walk: Walk, rng: np.random.RandomState, vanishing: np.ndarr
 
     def is_constant(point: Point) -> bool:
         if vanishing is not None:
-            return Grid(np.empty(0), vanishing).is_ended_by(point)
+            return _is_emptied(point, vanishing)
         return of_constant - point.data_loss <= NEARLY * (of_constant - least)
 
     objective.project(theta)

@@ -136,14 +136,14 @@ class Walk:
         self.model = model
         self.cancelled = cancelled or Event()
         self.problem: Problem = model._problem(X, y, sample_weight, going_on=False)
-        self.weight = normalized_weight(self.problem.sample_weight, self.problem.X.dtype)
+        weight = normalized_weight(self.problem.sample_weight, self.problem.X.dtype)
         self.objective = Objective(
             self.problem.plan,
             self.problem.activation,
             self.problem.loss,
             self.problem.X,
             self.problem.target.y,
-            self.weight,
+            weight,
         )
         self._trainer = copy(model)
         if model.solver in STOCHASTIC_SOLVERS:
