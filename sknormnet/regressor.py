@@ -68,7 +68,8 @@ class NormRegMLPRegressor(RegressorMixin, BaseNormRegMLP):
         non-negative weights, fista all but "weight_decay", adam and sgd every penalty.
 
     batch_size : int or "auto", default="auto"
-        Rows of a minibatch; "auto" is min(200, n_samples). For adam and sgd.
+        Rows of a minibatch; "auto" is min(200, n_samples). For adam and sgd. The last batch has what is left, and its
+        step is as long as any: a size that leaves a few rows only makes it noise, which adam feels most.
 
     learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
         "cosine" decays to zero over max_iter epochs, for adam and sgd, and then runs them all; at a constant rate the

@@ -160,9 +160,11 @@ def _least_loss(objective: Objective, free: np.ndarray) -> tuple[float, np.ndarr
 
 def _where_walk_ends(walk: Walk, rng: np.random.RandomState, vanishing: np.ndarray | None) -> float:
     objective, theta = walk.objective, walk.start(rng)
-    outputs = np.zeros(objective.n_parameters, dtype=bool)
-    outputs[-walk.problem.plan.layer_sizes[-1] :] = True
-    of_constant, least = _least_loss(objective, outputs)[0], np.inf
+    least = np.inf
+    if vanishing is None:
+        outputs = np.zeros(objective.n_parameters, dtype=bool)
+        outputs[-walk.problem.plan.layer_sizes[-1] :] = True
+        of_constant = _least_loss(objective, outputs)[0]
 
     def is_constant(point: Point) -> bool:
         if vanishing is not None:

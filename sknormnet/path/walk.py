@@ -30,6 +30,7 @@ RATES = np.array([1.0, 0.1])  # of learning_rate_init: if the objective ends abo
 WORSE = 0.02  # a share of the objective that noise may add
 ROSE = "The objective rose, even at a tenth of the learning rate, so that the model before it is kept. Lower it."
 HASTE = 10  # how much earlier a hasty walk takes the objective as settled
+HASTY_BUDGET = 0.25  # of max_iter, at the first strength of a hasty walk
 
 
 class Cancelled(Exception):
@@ -221,7 +222,8 @@ class Walk:
             tasks=Cancellation(self.cancelled),
         )
         monitor.keep_if_best(theta, objective)  # to return to if all else is infinite
-        budget = model.max_iter if is_first else math.ceil(BUDGET * model.max_iter)
+        share = BUDGET if not is_first else HASTY_BUDGET if hasty else 1
+        budget = math.ceil(share * model.max_iter)
         solver = model._make_stochastic(n_samples, state, model._make_schedule(rate, budget), max_iter=budget)
         result = solver.minimize(self.objective, theta, monitor=monitor, rng=rng)
         if result.stop_reason == "diverged":
