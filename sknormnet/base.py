@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, ClassVar
 
@@ -212,6 +212,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             )
             held_out = HeldOut(X, target.y, target.given, weight, rows)
         objective = Objective(plan, activation, loss, X, target.y, weight, train)
+        self._warn_of_settings(problem, objective.n_samples, stacklevel=6)
         objective.project(theta)
         self.__dict__.pop("input_indices_", None)  # of a compact model, which a fresh fit is not
         fitted_loss = self._parameter_loss()
@@ -293,7 +294,6 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         loss, n_raw = self._outputs(loss, target.y.shape[1])
         loss.check_target(target.y)
         plan = self._make_plan((X.shape[1], *hidden, n_raw))
-        self._warn_if_partly_penalized(plan, activation)
         return Problem(X, target, sample_weight, plan, activation, loss)
 
     def _parameter_loss(self) -> str | Loss:
@@ -346,15 +346,22 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
             penalize_intercepts=bool(self.penalize_intercepts),
         )
 
-    def _warn_if_partly_penalized(self, plan: Plan, activation: str | Sequence[str]) -> None:
-        names = activation_of_each(activation, len(plan.shapes) - 1)
-        if plan.can_be_evaded([name in POSITIVELY_HOMOGENEOUS for name in names]):
+    def _warn_of_settings(self, problem: Problem, n_samples: int, *, stacklevel: int) -> None:
+        """Of those that do not do what they seem to."""
+        names = activation_of_each(problem.activation, len(problem.plan.shapes) - 1)
+        if problem.plan.can_be_evaded([name in POSITIVELY_HOMOGENEOUS for name in names]):
             warnings.warn(
-                f"Some layers are penalised and others are not. With activation={activation!r} a penalised layer "
-                "can shrink while the next one grows and the function stays the same, so the penalty may have no "
+                f"Some layers are penalised and others are not. With activation={problem.activation!r} a penalised "
+                "layer can shrink while the next one grows and the function stays the same, so the penalty may have no "
                 "effect; penalise every layer, if only a little.",
                 UserWarning,
-                stacklevel=7,
+                stacklevel=stacklevel,
+            )
+        if self.solver in STOCHASTIC_SOLVERS and self.batch_size != "auto" and self.batch_size > n_samples:
+            warnings.warn(
+                f"batch_size={self.batch_size} is larger than the {n_samples} training samples and is cut to them.",
+                UserWarning,
+                stacklevel=stacklevel,
             )
 
     def _validator(self, held_out: HeldOut, problem: Problem) -> Callable[[np.ndarray], tuple[float, float]]:
@@ -420,12 +427,6 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
     def _batch_rows(self, n_samples: int) -> int:
         if self.batch_size == "auto":
             return min(200, n_samples)
-        if self.batch_size > n_samples:
-            warnings.warn(
-                f"batch_size={self.batch_size} is larger than the {n_samples} training samples and is cut to them.",
-                UserWarning,
-                stacklevel=8,
-            )
         return min(int(self.batch_size), n_samples)
 
     def _network_attributes(self, problem: Problem, coefs: list, intercepts: list, loss: str | Loss) -> dict[str, Any]:

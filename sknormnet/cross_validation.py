@@ -148,6 +148,7 @@ class PathCV(BaseNormRegMLP):
         with single_thread:
             walk = Walk(checked_clone(plain), X, y, sample_weight)
             check_direction(walk, alphas)
+            walk.warn_of_settings(stacklevel=6)
             if alphas is None:
                 rng = check_random_state(plain.random_state)
                 alphas = find_grid(walk, rng, self.n_alphas, self.alpha_min_ratio).alphas

@@ -92,7 +92,7 @@ def stability_selection(
         "l1". It is cloned and not changed.
     X : {array-like, sparse matrix} of shape (n_samples, n_features_in)
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-    n_resamples : int >= 2, default=100
+    n_resamples : even int >= 2, default=100
         Number of subsamples.
     n_features : int >= 1, default=None
         Number of inputs that each subsample selects, less where fewer live at any strength. None: as many as the bound
@@ -139,19 +139,23 @@ def stability_selection(
     whatever the number of rows and the loss, if two conditions hold (Meinshausen and Buehlmann, theorem 1): the inputs
     that do not matter are exchangeable, each of them as likely to be selected as any other, and the ones that matter
     are selected more easily than those. Nobody can check the first on real data; inputs that are correlated with ones
-    that matter break it, and are selected for them. The bound is for the mean over data sets. It says nothing about
-    inputs that matter and are missed: a small q misses more of them.
+    that matter break it, and are selected for them. Without conditions the same number bounds the stable inputs that a
+    subsample selects with a probability of q / n_features_in at most, which is that of a random choice (Shah and
+    Samworth, theorem 1). Both are about the mean over data sets. They say nothing about inputs that matter and are
+    missed: a small q misses more of them.
 
-    Each subsample has floor(n / 2) rows, drawn without replacement, which the bound asks for: two disjoint ones are
-    then independent and alike. One column of classes is halved class by class, floor(n_k / 2) rows of class k, so that
-    no class is lost; given the classes, halves are still independent and alike. Several columns of classes are halved
-    as they come, and a half in which a column has one class only is refused.
+    The rows are split at random n_resamples / 2 times, into two halves of floor(n / 2) rows that share none: by such
+    pairs the bound holds for any number of them (Shah and Samworth). One column of classes is halved class by class,
+    floor(n_k / 2) rows of class k, so that no class is lost; given the classes, the halves of a pair are still
+    independent and alike. Several columns of classes are halved as they come, and a half in which a column has one
+    class only is refused.
 
     The costs are those of n_resamples paths on half the rows.
 
     References
     ----------
-    Meinshausen and Buehlmann (2010), Stability selection, JRSS B 72(4), sections 2.2 to 2.4.
+    Meinshausen and Buehlmann (2010), Stability selection, JRSS B 72(4), sections 2.2 to 2.4. Shah and Samworth (2013),
+    Variable selection with error control: another look at stability selection, JRSS B 75(1), section 2.
 
     Examples
     --------
@@ -177,11 +181,12 @@ def stability_selection(
     check_grid(n_alphas, alpha_min_ratio)
     rng = check_random_state(random_state)
     strata = _strata(estimator, y, n_rows)
-    halves = [_half(strata, rng) for _ in range(n_resamples)]
+    halves = [half for _ in range(n_resamples // 2) for half in _pair(strata, rng)]
     seed, *seeds = rng.randint(np.iinfo(np.int32).max, size=n_resamples + 1)
     with single_thread:
         walk = Walk(clone(model).set_params(random_state=seed), X, y, sample_weight)
         check_direction(walk, alphas)
+        walk.warn_of_settings(stacklevel=4)
         if alphas is None:
             alphas = find_grid(walk, check_random_state(seed), n_alphas, alpha_min_ratio).alphas
     jobs = [
@@ -257,8 +262,8 @@ def _alive_and_selected(
 
 
 def _check_numbers(n_resamples: Any, threshold: Any, max_false: Any) -> None:
-    if not isinstance(n_resamples, Integral) or int(n_resamples) < 2:
-        raise ValueError(f"n_resamples must be a whole number >= 2, got {n_resamples!r}")
+    if not isinstance(n_resamples, Integral) or int(n_resamples) < 2 or n_resamples % 2:
+        raise ValueError(f"n_resamples must be an even number >= 2, since halves come in pairs; got {n_resamples!r}")
     if not isinstance(threshold, Real) or not 0.5 < float(threshold) <= 1:
         raise ValueError(
             f"threshold must be a number above 0.5, for which there is a bound, and at most 1; got {threshold!r}"
@@ -317,6 +322,10 @@ def _strata(estimator: Any, y: Any, n_rows: int) -> list[np.ndarray]:
     return [np.flatnonzero(numbers == k) for k in range(len(classes))]
 
 
-def _half(strata: list[np.ndarray], rng: np.random.RandomState) -> np.ndarray:
-    """Half of the rows of each stratum, in their order."""
-    return np.sort(np.concatenate([rng.permutation(rows)[: len(rows) // 2] for rows in strata]))
+def _pair(strata: list[np.ndarray], rng: np.random.RandomState) -> list[np.ndarray]:
+    """Two halves of the rows of each stratum that share none, in their order."""
+    drawn = [(rng.permutation(rows), len(rows) // 2) for rows in strata]
+    return [
+        np.sort(np.concatenate([rows[:half] for rows, half in drawn])),
+        np.sort(np.concatenate([rows[half : 2 * half] for rows, half in drawn])),
+    ]

@@ -111,7 +111,9 @@ def find_grid(walk: Walk, rng: np.random.RandomState, n_alphas: int, alpha_min_r
     vanishing = np.zeros(objective.n_parameters, dtype=bool)
     for part in parts:
         ones = np.ones(part.shape, objective.dtype)
-        vanishing[part.where] = (part.kernel.residual(np.zeros_like(ones), ones, HUGE) == 0).ravel()
+        zero = np.zeros_like(ones)
+        held = [part.kernel.residual(zero, gradient, HUGE) == 0 for gradient in (ones, -ones)]
+        vanishing[part.where] = (held[0] & held[1]).ravel()  # a sign constraint holds against one of the two
     zeros = vanishing if vanishing.any() else None
     if zeros is not None and objective.n_layers == 1 and not objective.kinked:
         alpha, null = _where_zero_is_stationary(objective, zeros)

@@ -142,6 +142,7 @@ def regularization_path(
     with single_thread:
         walk = Walk(checked_clone(estimator), X, y, sample_weight)
         check_direction(walk, alphas)
+        walk.warn_of_settings(stacklevel=4)
         validate = None
         if X_val is not None:
             given = (X_val, y_val, sample_weight_val)
@@ -225,7 +226,8 @@ def _one_start(walk: Walk, grid: Grid, rng: np.random.RandomState, certify: bool
         beyond = alphas[-1] * ratio ** np.arange(1, 2 + int(np.log(FARTHEST) / np.log(ratio)))
     for i, point in enumerate(walk.follow(np.append(alphas, beyond), walk.start(rng), rng, certify=certify), start=1):
         if i >= len(alphas) and not grid.is_ended_by(point) and grid.null is not None:
-            null = walk.point(point.alpha, FitResult(grid.null, 0, "stationary"), {}, certify)
+            result = FitResult(grid.null, point.n_iter, "stationary")
+            null = replace(walk.point(point.alpha, result, point.history, certify), seconds=point.seconds)
             point = null if null.objective <= point.objective + NOISE * abs(point.objective) else point
         yield point
         if i >= len(alphas) and grid.is_ended_by(point):

@@ -147,14 +147,16 @@ class Walk:
             weight,
         )
         self._trainer = copy(model)
-        if model.solver in STOCHASTIC_SOLVERS:
-            self._trainer.batch_size = model._batch_rows(self.objective.n_samples)  # which may warn, and once is enough
         self._decoupled = any(term.penalty.decoupled for term in self.problem.plan.terms)
 
     def plan(self, alpha: float) -> Plan:
         """The plan at a strength."""
         self._trainer.alpha = alpha
         return self._trainer._make_plan(self.problem.plan.layer_sizes)
+
+    def warn_of_settings(self, *, stacklevel: int) -> None:
+        """Once for all walks of a call."""
+        self.model._warn_of_settings(self.problem, self.objective.n_samples, stacklevel=stacklevel)
 
     def start(self, rng: np.random.RandomState) -> np.ndarray:
         """Initial theta, drawn."""

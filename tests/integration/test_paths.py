@@ -18,7 +18,7 @@ from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor, PerLayer, regul
 from sknormnet.inspection import stationarity
 from sknormnet.losses import Loss
 from sknormnet.path.walk import Walk
-from sknormnet.penalties import L1, MCP, ElasticNet, GroupLasso, L2Norm, NonNegative, Sum
+from sknormnet.penalties import L1, L2, MCP, ElasticNet, GroupLasso, L2Norm, NonNegative, Sum
 
 EXACT = {"solver": "fista", "tol": 1e-9, "max_iter": 20_000}
 GROUPS = PerLayer(first=GroupLasso("input"), hidden="l2", last="l2")
@@ -160,7 +160,7 @@ def test_from_dense_to_empty(network_path):
     assert set(network_path.selected_features(2)) == {2, 3}  # the petals
 
 
-@pytest.mark.parametrize("penalty", ["l2", "weight_decay"])
+@pytest.mark.parametrize("penalty", ["l2", "weight_decay", Sum([L2(), NonNegative()])], ids=str)
 def test_penalties_without_zeros_end_nearly_constant(iris, penalty):
     X, y = iris
     model = NormRegMLPClassifier((8,), penalty=penalty, learning_rate_init=0.02, random_state=0)
@@ -180,6 +180,19 @@ def test_every_solver_and_the_same_seed_gives_the_same_path(iris, solver):
     np.testing.assert_allclose(path.alphas[1:] / path.alphas[:-1], 1e3 ** (1 / 5))
     for first, second in zip(path.coefs, again.coefs, strict=True):
         assert (first != second).nnz == 0
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs", "fista"])
+def test_the_null_model_is_fitted_too(diabetes, solver):
+    X, y = diabetes
+    model = NormRegMLPRegressor((), penalty="l1", solver=solver, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        path = regularization_path(model, X, y, n_alphas=5)
+    null = path[-1]
+    np.testing.assert_allclose(null.predict(X), y.mean(), atol=1e-3)
+    assert path.n_features[-1] == 0
+    assert len(null.history_["objective"]) == null.n_iter_
 
 
 def test_models_are_fitted_estimators(network_path, iris):
@@ -341,15 +354,16 @@ def test_a_users_own_loss_and_penalty(diabetes):
     np.testing.assert_allclose(own.coefs[0].toarray(), built_in.coefs[0].toarray(), atol=1e-5)  # of two fits by fista
 
 
-def test_random_state_object_moves_on_and_estimator_stays(iris):
-    X, y = iris
+def test_the_estimator_stays_as_it_was(iris):
     stream = np.random.RandomState(0)
-    model = NormRegMLPClassifier((3,), penalty="l1", solver="fista", max_iter=20, random_state=stream, alpha=0.5)
+    model = NormRegMLPClassifier((3,), penalty="l1", max_iter=20, random_state=stream, alpha=0.5)
+    before = clone(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        regularization_path(model, X, y, n_alphas=3)
+        regularization_path(model, *iris, n_alphas=3)
     assert model.alpha == 0.5
     assert not hasattr(model, "coefs_")
+    np.testing.assert_array_equal(stream.get_state()[1], before.random_state.get_state()[1])
 
 
 # --------------------------------------------------------------------------------------------------- bad input
@@ -391,6 +405,13 @@ def test_bad_arguments(iris, options, message):
 def test_bad_estimators(iris, parameters, message):
     with pytest.raises(ValueError, match=message):
         regularization_path(NormRegMLPClassifier((3,), **parameters), *iris)
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+def test_features_and_targets_that_are_too_large(diabetes):
+    X, y = diabetes
+    with pytest.raises(ValueError, match="scale the features and the targets"):
+        regularization_path(NormRegMLPRegressor((), penalty="l1"), 1e20 * X, 1e20 * y)
 
 
 def test_other_estimators_are_refused(iris):
