@@ -8,7 +8,7 @@ from sklearn.datasets import load_iris
 from sknormnet import NormRegMLPClassifier, NormRegMLPClassifierCV, regularization_path, stability_selection
 
 X, y = load_iris(return_X_y=True)
-ALPHAS = [0.01, 10.0]
+ALPHAS = [0.01, 1e4]
 
 CALLS = {
     "fit": lambda **settings: NormRegMLPClassifier(**settings).fit(X, y),
@@ -18,7 +18,7 @@ CALLS = {
     ),
     "cross-validation": lambda **settings: NormRegMLPClassifierCV(alphas=ALPHAS, cv=3, **settings).fit(X, y),
     "stability_selection": lambda **settings: stability_selection(
-        NormRegMLPClassifier(**settings), X, y, alphas=ALPHAS, n_resamples=4, n_features=2
+        NormRegMLPClassifier(**settings), X, y, alphas=ALPHAS, n_resamples=4, n_features=2, random_state=0
     ),
 }
 
@@ -34,7 +34,7 @@ CALLS = {
 def test_once_and_at_the_users_line(call, settings, message):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        CALLS[call](hidden_layer_sizes=(3,), penalty="l1", max_iter=10, **settings)
+        CALLS[call](hidden_layer_sizes=(3,), penalty="l1", max_iter=10, random_state=0, **settings)
     (warning,) = [w for w in caught if w.category is UserWarning]
     assert str(warning.message).startswith(message)
     assert warning.filename == __file__
