@@ -175,7 +175,7 @@ class BaseNormRegMLP(CallbackSupportMixin, FittedNetwork, BaseEstimator, ABC):
         context = None if incremental else self._init_callback_context(max_subtasks=self.max_iter - done)
         with validation.unchanged_on_failure(self), single_thread:
             result = self._fit_unguarded(X, y, sample_weight, given, incremental, classes, context, resuming)
-        if result.warning is not None:
+        if result.warning is not None and not (incremental and result.stop_reason == "max_iter"):
             warnings.warn(result.warning, ConvergenceWarning, stacklevel=4)
         return self
 

@@ -1,5 +1,6 @@
 """The estimators whose alpha is chosen by cross-validation along a path."""
 
+import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
@@ -8,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn import get_config
 from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, check_random_state, indexable
@@ -154,7 +156,8 @@ class PathCV(BaseNormRegMLP):
                 alphas = find_grid(walk, rng, self.n_alphas, self.alpha_min_ratio).alphas
         grid = Grid(alphas)  # the same on all folds
         X, y = indexable(X, y)
-        folds = list(check_cv(self.cv, y, classifier=is_classifier(self)).split(X, y, **split_params))
+        of_classes = is_classifier(self) and walk.problem.n_targets == 1  # which scikit-learn stratifies by
+        folds = list(check_cv(self.cv, y if of_classes else None, classifier=of_classes).split(X, y, **split_params))
         if not folds:
             raise ValueError(f"cv={self.cv!r} gave no folds; of a generator, which can be used once only, make a list")
         # Before the attributes are guarded: scikit-learn reads the context after a failure.
@@ -167,23 +170,32 @@ class PathCV(BaseNormRegMLP):
             task.call_on_fit_task_end(**hook_data)
             return points
 
-        def fold_scores(train: np.ndarray, test: np.ndarray, task: Any) -> list[float]:
+        weights = _fold_weights(sample_weight, folds, _num_samples(X))
+
+        def of_fold(train: np.ndarray, test: np.ndarray, weight: float, task: Any) -> tuple[list[float], list[str]]:
+            """Scores at all strengths, and warnings."""
             of_train = _check_method_params(X, {"X": X, "y": y, "sample_weight": sample_weight}, train)
             of_test = _check_method_params(X, {"X": X, "y": y, **score_params}, test)
             try:
-                of_fold = Walk(checked_clone(plain), **of_train, cancelled=walk.cancelled)
+                walk_of_fold = Walk(checked_clone(plain).set_params(verbose=False), **of_train, whole=walk)
             except ValueError as error:
                 raise ValueError(f"the training rows of fold {task.task_id}: {error}") from error
-            models = map(of_fold.model_at, follow(of_fold, task, False))
-            return [_score(scorer, model, **of_test) for model in models]
+            points = follow(walk_of_fold, task, False)
+            warned = [point.warning for point in points if point.warning is not None]
+            if weight == 0:  # then there is nothing to score
+                return [np.nan] * len(points), warned
+            return [_score(scorer, walk_of_fold.model_at(point), **of_test) for point in points], warned
 
         with validation.unchanged_on_failure(self):
             context.call_on_fit_task_begin(**hook_data)
             tasks = [context.subcontext(task_name="path", task_id=i) for i in range(len(folds) + 1)]
             jobs: list[Callable[[], Any]] = [partial(follow, walk, tasks[-1], True)]  # the longest first
-            jobs += [partial(fold_scores, train, test, task) for (train, test), task in zip(folds, tasks, strict=False)]
-            points, *scores = run_jobs(jobs, self.n_jobs, walk.cancelled)
-            weights = _fold_weights(sample_weight, folds, _num_samples(X))
+            jobs += [
+                partial(of_fold, train, test, weight, task)
+                for (train, test), weight, task in zip(folds, weights, tasks, strict=False)
+            ]
+            points, *of_folds = run_jobs(jobs, self.n_jobs, walk.cancelled)
+            scores, warned = zip(*of_folds, strict=True)
             fitted = _selection(alphas, np.array(scores).T, weights)
             path = assemble(walk, points)
             chosen = path[fitted["one_se_index_" if self.selection == "1se" else "best_index_"]]
@@ -195,6 +207,13 @@ class PathCV(BaseNormRegMLP):
             self.__dict__.update(fitted)
             context.call_on_fit_task_end(**hook_data, reconstruction_attributes=lambda: deepcopy(fitted))
             warn_of(points, stacklevel=5)
+            if any(warned):
+                warnings.warn(
+                    f"In {sum(map(bool, warned))} of {len(folds)} folds the solver did not end by itself at some "
+                    f"strengths; the first time: {next(filter(None, warned))[0]}",
+                    ConvergenceWarning,
+                    stacklevel=4,
+                )
 
 
 def _score(scorer: Any, model: BaseNormRegMLP, X: Any, y: Any, **metadata: Any) -> float:
@@ -206,6 +225,8 @@ def _score(scorer: Any, model: BaseNormRegMLP, X: Any, y: Any, **metadata: Any) 
 
 def _selection(alphas: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
     """What the scores of folds that count by weights say of each strength, as attributes."""
+    scored = np.flatnonzero(weights)
+    weights, of_all, scores = weights[scored], scores, scores[:, scored]
     mean = np.average(scores, axis=1, weights=weights)
     finite = np.isfinite(mean)
     if not finite.any():
@@ -219,7 +240,7 @@ def _selection(alphas: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> d
     best = _largest(alphas, mean == mean[finite].max())
     return {
         "alphas_": alphas,
-        "scores_path_": scores,
+        "scores_path_": of_all,
         "mean_scores_": mean,
         "standard_errors_": error,
         "best_index_": best,
@@ -252,7 +273,7 @@ class NormRegMLPClassifierCV(PathCV, NormRegMLPClassifier):
     shuffle, random_state, tol, verbose, momentum, nesterovs_momentum, beta_1, beta_2, epsilon : optional
     n_iter_no_change, max_fun, dtype, class_weight : optional
         As of `NormRegMLPClassifier`. `max_iter`, `tol` and `n_iter_no_change` count for each strength as
-        `regularization_path` says; verbose prints a line for each.
+        `regularization_path` says; verbose prints a line for each of the path on all data.
 
     alphas : array-like of float of shape (n_alphas,), default=None
         Strengths, sorted; None: found on all data, see `regularization_path`.
@@ -289,7 +310,7 @@ class NormRegMLPClassifierCV(PathCV, NormRegMLPClassifier):
         All strengths.
 
     scores_path_ : ndarray of shape (n_alphas, n_folds)
-        Score of each fold.
+        Score of each fold; NaN for a fold whose test rows have weights of 0.
 
     mean_scores_, standard_errors_ : ndarray of shape (n_alphas,)
         Of the folds. A fold's score counts by the sum w_k of the sample weights of its test rows, or their number; the
@@ -431,7 +452,7 @@ class NormRegMLPRegressorCV(PathCV, NormRegMLPRegressor):
     shuffle, random_state, tol, verbose, momentum, nesterovs_momentum, beta_1, beta_2, epsilon : optional
     n_iter_no_change, max_fun, dtype : optional
         As of `NormRegMLPRegressor`. `max_iter`, `tol` and `n_iter_no_change` count for each strength as
-        `regularization_path` says; verbose prints a line for each.
+        `regularization_path` says; verbose prints a line for each of the path on all data.
 
     alphas : array-like of float of shape (n_alphas,), default=None
         Strengths, sorted; None: found on all data, see `regularization_path`.
@@ -468,7 +489,7 @@ class NormRegMLPRegressorCV(PathCV, NormRegMLPRegressor):
         All strengths.
 
     scores_path_ : ndarray of shape (n_alphas, n_folds)
-        Score of each fold.
+        Score of each fold; NaN for a fold whose test rows have weights of 0.
 
     mean_scores_, standard_errors_ : ndarray of shape (n_alphas,)
         Of the folds. A fold's score counts by the sum w_k of the sample weights of its test rows, or their number; the

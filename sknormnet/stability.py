@@ -4,13 +4,12 @@ import warnings
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
-from threading import Event
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
+from sklearn.utils import _safe_indexing, check_random_state, indexable
 from sklearn.utils.multiclass import check_classification_targets
 
 from sknormnet._core.blas_threads import single_thread
@@ -89,7 +88,7 @@ def stability_selection(
     ----------
     estimator : NormRegMLPClassifier or NormRegMLPRegressor
         With a penalty that removes inputs, such as ``PerLayer(first=GroupLasso("input"), hidden="l2", last="l2")`` or
-        "l1". It is cloned and not changed.
+        "l1". It is cloned and not changed; its callbacks are not called and verbose prints nothing.
     X : {array-like, sparse matrix} of shape (n_samples, n_features_in)
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
     n_resamples : even int >= 2, default=100
@@ -100,7 +99,8 @@ def stability_selection(
     threshold : float in (0.5, 1], default=0.75
         Share of the subsamples from which on an input is stable.
     max_false : float > 0, default=1.0
-        The bound that is wanted, where n_features is None.
+        The bound that is wanted, where n_features is None. Above n_features_in, of which more cannot be false, it
+        counts as that.
     alphas : array-like of float of shape (n_alphas,), default=None
         Strengths, the same for all subsamples, as in `regularization_path`. None: n_alphas in equal ratios up to the
         one at which the model of all the data is empty.
@@ -192,12 +192,12 @@ def stability_selection(
     jobs = [
         partial(
             _alive_and_selected,
-            clone(model).set_params(random_state=seed),
+            clone(model).set_params(random_state=seed, verbose=False),
             (X, y, sample_weight),
             rows,
             alphas,
             n_features,
-            walk.cancelled,
+            walk,
         )
         for rows, seed in zip(halves, seeds, strict=True)
     ]
@@ -245,11 +245,11 @@ def _alive_and_selected(
     rows: np.ndarray,
     alphas: np.ndarray,
     n_features: int,
-    cancelled: Event,
+    whole: Walk,
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Of each strength and input of a path, in bits, whether it is alive, and one of the first too; warnings."""
     X, y, sample_weight = _rows_of(tables, rows)
-    walk = Walk(model, X, y, sample_weight, cancelled)
+    walk = Walk(model, X, y, sample_weight, whole=whole)
     points = best_points(walk, Grid(alphas), check_random_state(model.random_state), certify=False)
     path = assemble(walk, points)
     (alive, *_), first = path.alive, np.zeros(path.n_features_in, dtype=bool)
@@ -292,10 +292,9 @@ def _checked_n_features(n_features: Any, threshold: float, max_false: float, n_i
 
 def _of_positive_weight(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray | None]:
     """Tables that rows can be taken of, without the rows that do not count."""
-    X, y = (a if hasattr(a, "shape") else np.asarray(a) for a in (X, y))
+    X, y = (a if hasattr(a, "shape") else np.asarray(a) for a in indexable(X, y))
     if len(X.shape) != 2 or not len(y.shape):
         raise ValueError(f"X must be a table of rows and columns, and y a column or more; got {X.shape} and {y.shape}")
-    check_consistent_length(X, y)
     if sample_weight is None:
         return X, y, None
     weight = np.asarray(check_scoring_weight(sample_weight, X.shape[0]))

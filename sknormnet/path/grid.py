@@ -28,7 +28,7 @@ def check_alphas(alphas: Any) -> np.ndarray:
         If they are not finite numbers >= 0 that rise or fall throughout.
     """
     try:
-        values = np.asarray(alphas, dtype=np.float64)
+        values = np.array(alphas, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"alphas must be a flat sequence of numbers, got {alphas!r}") from error
     if values.ndim != 1 or not values.size:

@@ -21,6 +21,7 @@ from sknormnet.path.walk import Point, Walk
 from sknormnet.solvers import FitResult
 
 FARTHEST = 1e3  # times the last strength: so far, about, a path goes on where it leaves the model not empty
+LEAST_RATIO = 1.005  # of the strengths on the way there, which would be without number on a grid of equals
 NOISE = 1e-6  # of the objective: by so much a solver may seem to be better than the null model
 
 
@@ -222,7 +223,7 @@ def _one_start(walk: Walk, grid: Grid, rng: np.random.RandomState, certify: bool
     alphas = grid.alphas
     beyond = np.empty(0)
     if grid.vanishing is not None:
-        ratio = alphas[-1] / alphas[-2]
+        ratio = max(alphas[-1] / alphas[-2], LEAST_RATIO)
         beyond = alphas[-1] * ratio ** np.arange(1, 2 + int(np.log(FARTHEST) / np.log(ratio)))
     for i, point in enumerate(walk.follow(np.append(alphas, beyond), walk.start(rng), rng, certify=certify), start=1):
         if i >= len(alphas) and not grid.is_ended_by(point) and grid.null is not None:

@@ -147,6 +147,11 @@ class RegularizationPath:
         norms = self.feature_norms[np.argsort(self.alphas)][last, np.arange(self.n_features_in)]
         return np.lexsort((-norms, -last))
 
+    @property
+    def _most(self) -> int:
+        """Number of the inputs that are alive at some strength."""
+        return int(self.alive[0].any(axis=0).sum())
+
     def selected_features(self, n: int) -> np.ndarray:
         """The n inputs that enter first, ascending; see `feature_order`.
 
@@ -155,9 +160,8 @@ class RegularizationPath:
         ValueError
             If fewer are alive anywhere on the path.
         """
-        most = int(self.alive[0].any(axis=0).sum())
-        if isinstance(n, bool) or not isinstance(n, Integral) or not 0 <= n <= most:
-            raise ValueError(f"n must be an integer from 0 to {most}, the inputs alive on the path; got {n!r}")
+        if isinstance(n, bool) or not isinstance(n, Integral) or not 0 <= n <= self._most:
+            raise ValueError(f"n must be an integer from 0 to {self._most}, the inputs alive on the path; got {n!r}")
         return np.sort(self.feature_order[:n])
 
     # -------------------------------------------------------------------------------------------------- its models
@@ -208,14 +212,18 @@ class RegularizationPath:
                     f"the path has no alpha={alpha:.6g}; the nearest is {self.alphas[nearest]:.6g}, path[{nearest}]"
                 )
             return self[nearest]
+        if isinstance(n_features, bool) or not isinstance(n_features, Integral) or n_features < 0:
+            raise ValueError(f"n_features must be an integer >= 0, got {n_features!r}")
         found = np.flatnonzero(self.n_features == n_features)
         if not found.size:
             counts = np.unique(self.n_features)
             offered = sorted(counts[np.argsort(np.abs(counts - n_features), kind="stable")[:2]].tolist())
+            remedy = (
+                "" if n_features > self._most else f", and selected_features({n_features}) names that many in any case"
+            )
             raise ValueError(
                 f"no strength of the path gives {n_features} inputs; the nearest numbers are "
-                f"{' and '.join(map(str, offered))}. A finer path has more, and selected_features({n_features}) names "
-                "that many in any case"
+                f"{' and '.join(map(str, offered))}. A finer path has more{remedy}"
             )
         merit = -self.data_loss if self.validation_scores is None else self.validation_scores
         return self[found[np.argmax(merit[found])]]

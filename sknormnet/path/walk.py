@@ -127,16 +127,24 @@ class Walk:
         A clone of the user's own, whose parameters are valid; what is known of the data is set on it.
     X, y, sample_weight
         The training data, as in `fit`.
-    cancelled : threading.Event, default=None
-        Ends the walk with `Cancelled` at the next epoch or iteration once it is set.
+    whole : Walk, default=None
+        That of all rows, where these are some of them: their classes are its classes, of which some may be missing.
+
+    Attributes
+    ----------
+    cancelled : threading.Event
+        Ends the walk, and those of parts of its rows, with `Cancelled` at the next epoch or iteration once it is set.
     """
 
     def __init__(
-        self, model: BaseNormRegMLP, X: Any, y: Any, sample_weight: Any = None, cancelled: Event | None = None
+        self, model: BaseNormRegMLP, X: Any, y: Any, sample_weight: Any = None, *, whole: "Walk | None" = None
     ):
         self.model = model
-        self.cancelled = cancelled or Event()
-        self.problem: Problem = model._problem(X, y, sample_weight, going_on=False)
+        self.cancelled: Event = Event() if whole is None else whole.cancelled
+        classes = None if whole is None else getattr(whole.model, "classes_", None)
+        self.problem: Problem = model._problem(X, y, sample_weight, going_on=False, classes=classes)
+        if classes is not None:
+            self._check_classes()
         weight = normalized_weight(self.problem.sample_weight, self.problem.X.dtype)
         self.objective = Objective(
             self.problem.plan,
@@ -153,6 +161,12 @@ class Walk:
         """The plan at a strength."""
         self._trainer.alpha = alpha
         return self._trainer._make_plan(self.problem.plan.layer_sizes)
+
+    def _check_classes(self) -> None:
+        """Raise ValueError where a column of classes has one only."""
+        y = self.problem.target.y
+        if self.model._n_label_columns is None and not (y != y[0]).any(axis=0).all():
+            raise ValueError("y has one class only in a column (of the rows with a positive weight)")
 
     def warn_of_settings(self, *, stacklevel: int) -> None:
         """Once for all walks of a call."""
@@ -197,7 +211,8 @@ class Walk:
                         break
                     theta, state = before.copy(), {}
                 else:
-                    point = self.point(alpha, FitResult(before, 0, "diverged", ROSE), monitor.history, certify)
+                    kept = FitResult(before, result.n_iter, "diverged", ROSE)
+                    point = self.point(alpha, kept, monitor.history, certify)
             theta, data_loss = point.theta, point.data_loss
             point.seconds = time.perf_counter() - begin
             if self.model.verbose and not hasty:

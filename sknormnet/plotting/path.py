@@ -214,12 +214,18 @@ class RegularizationPathDisplay:
         return self.feature_names
 
     def _highlighted(self, highlight: int | Sequence[int], norms: np.ndarray) -> np.ndarray:
-        if isinstance(highlight, Integral):
+        if isinstance(highlight, Integral) and not isinstance(highlight, bool):
             if highlight < 0:
                 raise ValueError(f"highlight must be a number >= 0 of inputs, or a sequence of inputs, got {highlight}")
             order = np.asarray(self.feature_order, dtype=int)
             return order[np.any(norms[:, order] > 0, axis=0)][:highlight]
-        chosen = np.asarray(highlight, dtype=int)
+        chosen = np.asarray(highlight)
+        if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
+            raise ValueError(
+                f"highlight must be a number of inputs, or a sequence of integers, got {highlight!r}; np.flatnonzero "
+                "makes one of a mask"
+            )
+        chosen = chosen.astype(int)
         if len(chosen) and not (chosen.min() >= 0 and chosen.max() < norms.shape[1]):
             raise ValueError(f"highlight names inputs from 0 to {norms.shape[1] - 1}, got {list(chosen)}")
         return chosen

@@ -103,7 +103,7 @@ class Stochastic(Solver):
             return FitResult(best, epoch, "diverged", EXPLODED)
         if stopped:
             return FitResult(theta, epoch, "patience")
-        promising = self.max_iter > 1 and self.schedule.stops_on_plateau
+        promising = self.schedule.stops_on_plateau
         return FitResult(theta, epoch, "max_iter", NOT_CONVERGED.format(max_iter=self.max_iter) if promising else None)
 
     def state(self) -> dict[str, Any]:

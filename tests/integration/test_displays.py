@@ -141,6 +141,12 @@ def test_strength_zero_has_a_place():
     assert_texts_apart(display.figure_)
 
 
+@pytest.mark.parametrize("highlight", [True, [True, False, True], [0.5], "x0", [[0, 1]]], ids=str)
+def test_what_is_no_choice_of_inputs(highlight):
+    with pytest.raises(ValueError, match="highlight must be a number of inputs, or a sequence of integers"):
+        made().plot(highlight=highlight)
+
+
 def test_highlighted_inputs_can_be_named_chosen_or_left_out():
     names = np.array(["mean radius", "mean texture", "mean concave points", "worst fractal dimension"])
     display = made(names=names, scores=False).plot(highlight=[1, 3], highlight_kw={"lw": 3})

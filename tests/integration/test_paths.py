@@ -147,6 +147,20 @@ def test_ends_empty_with_losses_that_have_kinks_or_negative_values(diabetes, hid
 # --------------------------------------------------------------------------------------------- with hidden layers
 
 
+def test_strengths_that_hardly_differ(iris):
+    model = NormRegMLPClassifier((3,), penalty="l1", learning_rate_init=0.02, max_iter=50, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        path = regularization_path(model, *iris, n_alphas=5, alpha_min_ratio=1 - 1e-9)
+    assert path.n_features[-1] == 0
+
+
+def test_given_strengths_are_copied(diabetes):
+    alphas = np.array([0.1, 0.5])
+    path = regularization_path(NormRegMLPRegressor((), penalty="l1", **EXACT), *diabetes, alphas=alphas)
+    assert not np.shares_memory(path.alphas, alphas)
+
+
 def test_from_dense_to_empty(network_path):
     assert len(network_path) == len(network_path.alphas) == 25
     assert (np.diff(network_path.alphas) > 0).all()
@@ -426,6 +440,10 @@ def test_numbers_of_inputs_that_are_not_there():
     nearest = sorted(set(path.n_features.tolist()), key=lambda n: abs(n - missing))[0]
     with pytest.raises(ValueError, match=rf"no strength of the path gives {missing} inputs; .*\b{nearest}\b"):
         path.at(n_features=missing)
+    with pytest.raises(ValueError, match="path has more$"):  # no other way to so many
+        path.at(n_features=11)
+    with pytest.raises(ValueError, match="must be an integer >= 0, got '2'"):
+        path.at(n_features="2")
     with pytest.raises(ValueError, match="the nearest is"):
         path.at(alpha=path.alphas[0] * 1.5)
     with pytest.raises(ValueError, match="either n_features or alpha"):

@@ -135,7 +135,9 @@ def test_network():
     assert not hasattr(NETWORK, "coefs_")
 
 
-@pytest.mark.parametrize("as_container", [sp.coo_array, pd.DataFrame, np.ndarray.tolist], ids=["coo", "frame", "list"])
+@pytest.mark.parametrize(
+    "as_container", [sp.coo_array, sp.bsr_matrix, pd.DataFrame, np.ndarray.tolist], ids=["coo", "bsr", "frame", "list"]
+)
 def test_kinds_of_tables(as_container):
     X, y = linear_data(2, p=10)
     expected = stability_selection(LASSO, X, y, **FEW)
