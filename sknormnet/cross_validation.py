@@ -171,6 +171,8 @@ class PathCV(BaseNormRegMLP):
             return points
 
         weights = _fold_weights(sample_weight, folds, _num_samples(X))
+        if not weights.any():
+            raise ValueError("sample_weight is zero in the test rows of every fold, so that nothing can be scored")
 
         def of_fold(train: np.ndarray, test: np.ndarray, weight: float, task: Any) -> tuple[list[float], list[str]]:
             """Scores at all strengths, and warnings."""
@@ -220,7 +222,8 @@ def _score(scorer: Any, model: BaseNormRegMLP, X: Any, y: Any, **metadata: Any) 
     try:
         return float(scorer(model, X, y, **metadata))
     except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"scoring, {scorer!r}, cannot score the model of a fold: {error}") from error
+        weighs = " (sample_weight is passed on to it)" if "sample_weight" in metadata else ""
+        raise ValueError(f"scoring, {scorer!r}, cannot score the model of a fold{weighs}: {error}") from error
 
 
 def _selection(alphas: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> dict[str, Any]:

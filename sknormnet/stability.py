@@ -147,8 +147,8 @@ def stability_selection(
     The rows are split at random n_resamples / 2 times, into two halves of floor(n / 2) rows that share none: by such
     pairs the bound holds for any number of them (Shah and Samworth). One column of classes is halved class by class,
     floor(n_k / 2) rows of class k, so that no class is lost; given the classes, the halves of a pair are still
-    independent and alike. Several columns of classes are halved as they come, and a half in which a column has one
-    class only is refused.
+    independent and alike, but for strengths that were found on all rows. Several columns of classes are halved as they
+    come, and a half in which a column has one class only is refused.
 
     The costs are those of n_resamples paths on half the rows.
 
@@ -282,7 +282,7 @@ def _checked_n_features(n_features: Any, threshold: float, max_false: float, n_i
                 f"{1 / ((2 * threshold - 1) * n_inputs):.3g} false selections, above max_false={max_false}: raise "
                 "max_false or threshold"
             )
-        return min(most, n_inputs)
+        return most
     if isinstance(n_features, bool) or not isinstance(n_features, Integral) or not 1 <= int(n_features) <= n_inputs:
         raise ValueError(
             f"n_features must be None or a whole number from 1 to {n_inputs}, the number of inputs; got {n_features!r}"

@@ -97,8 +97,7 @@ def find_grid(walk: Walk, rng: np.random.RandomState, n_alphas: int, alpha_min_r
 
     Without hidden layers, for a loss without kinks and a penalty that makes zeros, that is the smallest at which zero
     weights are stationary. Otherwise it is the one at which a walk with long strides finds the model empty or, if the
-    penalty makes no zeros, hardly better than a constant; rng is left as it was, so that given the same strengths a
-    path is the same.
+    penalty makes no zeros, hardly better than a constant; rng is left as it was.
 
     Raises
     ------
@@ -185,7 +184,7 @@ def _where_walk_ends(walk: Walk, rng: np.random.RandomState, vanishing: np.ndarr
     else:
         raise ValueError(
             f"at alpha={lived:.3g} the model still depended on its inputs, so that the path has no natural end: give "
-            "alphas"
+            "alphas, or lower learning_rate_init"
         )
     if lived is None:
         return first

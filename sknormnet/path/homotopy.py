@@ -22,7 +22,7 @@ from sknormnet.solvers import FitResult
 
 FARTHEST = 1e3  # times the last strength: so far, about, a path goes on where it leaves the model not empty
 LEAST_RATIO = 1.005  # of the strengths on the way there, which would be without number on a grid of equals
-NOISE = 1e-6  # of the objective: by so much a solver may seem to be better than the null model
+NOISE = 1e-6  # of the objective, or the root of eps: by so much a solver may seem to be better than the null model
 
 
 def regularization_path(
@@ -54,7 +54,8 @@ def regularization_path(
     Parameters
     ----------
     estimator : NormRegMLPClassifier or NormRegMLPRegressor
-        With any loss, penalty and layer weights; it is cloned. Its alpha does not matter.
+        With any loss, penalty and layer weights; it is cloned, its random_state too, so that a RandomState stays where
+        it is. Its alpha does not matter.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Training data.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -63,8 +64,9 @@ def regularization_path(
         Strengths >= 0, ascending. Without hidden layers they may also descend, from empty to dense: other networks do
         not leave zero. None: n_alphas strengths in equal ratios up to the one at which the model is empty. Without
         hidden layers, and for a loss without kinks, that is the smallest at which zero weights are stationary;
-        otherwise it is searched for by a walk with long strides, and the last strength is raised until the model there
-        is empty.
+        otherwise it is searched for by a walk with long strides. Where the model is not empty there, the path goes on
+        until it is, for up to about a thousand times that strength, and as many strengths are dropped at the weak end:
+        then a path over these `alphas` alone may be another one.
     n_alphas : int >= 2, default=100
         Number of strengths, if alphas is None.
     alpha_min_ratio : float in (0, 1), default=1e-3
@@ -76,7 +78,7 @@ def regularization_path(
         change no model.
     n_restarts : int >= 1, default=1
         Number of whole paths, each from initial weights of its own. Of the models at a strength the one with the
-        smallest objective is kept.
+        smallest objective is kept; for "weight_decay", which is no term of it, that is the smallest data loss.
     relax : bool, default=False
         Whether to refit each distinct support without the penalty, for `RegularizationPath.relaxed`: what is zero stays
         zero, alpha is 0 for the rest, and constraints still hold.
@@ -211,7 +213,8 @@ def best_points(
             points.append(replace(point.sparse(), start=start))
             if score is not None:
                 points[-1].score = score(point.theta)
-        points = points[-len(grid.alphas) :]  # where the path went on beyond them
+        before, points = points[: -len(grid.alphas)], points[-len(grid.alphas) :]  # where the path went on beyond them
+        points[0].warning = next((point.warning for point in before if point.warning is not None), points[0].warning)
         if start == 0:
             best, grid = points, Grid(np.array([point.alpha for point in points]))
         else:
@@ -220,16 +223,16 @@ def best_points(
 
 
 def _one_start(walk: Walk, grid: Grid, rng: np.random.RandomState, certify: bool) -> Iterator[Point]:
-    alphas = grid.alphas
+    alphas, noise = grid.alphas, max(NOISE, float(np.sqrt(np.finfo(walk.objective.dtype).eps)))
     beyond = np.empty(0)
     if grid.vanishing is not None:
         ratio = max(alphas[-1] / alphas[-2], LEAST_RATIO)
         beyond = alphas[-1] * ratio ** np.arange(1, 2 + int(np.log(FARTHEST) / np.log(ratio)))
     for i, point in enumerate(walk.follow(np.append(alphas, beyond), walk.start(rng), rng, certify=certify), start=1):
-        if i >= len(alphas) and not grid.is_ended_by(point) and grid.null is not None:
+        if i >= len(alphas) and grid.null is not None:
             result = FitResult(grid.null, point.n_iter, "stationary")
             null = replace(walk.point(point.alpha, result, point.history, certify), seconds=point.seconds)
-            point = null if null.objective <= point.objective + NOISE * abs(point.objective) else point
+            point = null if null.objective <= point.objective + noise * abs(point.objective) else point
         yield point
         if i >= len(alphas) and grid.is_ended_by(point):
             return

@@ -226,7 +226,7 @@ class RegularizationPath:
                 f"{' and '.join(map(str, offered))}. A finer path has more{remedy}"
             )
         merit = -self.data_loss if self.validation_scores is None else self.validation_scores
-        return self[found[np.argmax(merit[found])]]
+        return self[found[np.argmax(np.where(np.isnan(merit), -np.inf, merit)[found])]]
 
     def _records(self, i: int) -> dict[str, Any]:
         """What a fit notes about itself; see `sknormnet.warm_start.RECORDS`."""

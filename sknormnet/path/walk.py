@@ -54,13 +54,18 @@ class Cancellation:
 class SettlingMonitor(Monitor):
     """Patience ends once an average epoch lowers the objective by less than the share tol of itself.
 
-    That is measured from the last epoch that was so much lower, so that a slow but steady descent goes on.
+    That is measured from the last epoch that was so much lower, so that a slow but steady descent goes on. It is less
+    than tol too if is_first: of a target in large units an epoch can lower but a small share, far from any minimum.
     """
 
-    _reference = np.inf
+    def __init__(self, *, is_first: bool, **settings: Any):
+        super().__init__(**settings)
+        self.is_first = is_first
+        self._reference = np.inf
 
     def _improves(self, objective: float) -> bool:
-        improves = objective < self._reference - min(1.0, self.tol * self.patience) * abs(objective)
+        size = min(abs(objective), 1.0) if self.is_first else abs(objective)
+        improves = objective < self._reference - min(1.0, self.tol * self.patience) * size
         self._reference = objective if improves else self._reference
         return improves
 
@@ -154,7 +159,7 @@ class Walk:
             self.problem.target.y,
             weight,
         )
-        self._trainer = copy(model)
+        self._trainer, self._has_header = copy(model), False
         self._decoupled = any(term.penalty.decoupled for term in self.problem.plan.terms)
 
     def plan(self, alpha: float) -> Plan:
@@ -166,7 +171,11 @@ class Walk:
         """Raise ValueError where a column of classes has one only."""
         y = self.problem.target.y
         if self.model._n_label_columns is None and not (y != y[0]).any(axis=0).all():
-            raise ValueError("y has one class only in a column (of the rows with a positive weight)")
+            (column, *_) = np.flatnonzero((y == y[0]).all(axis=0))
+            where = f" in column {column}" if y.shape[1] > 1 else ""
+            raise ValueError(
+                f"y has one class only{where} (of the rows with a positive weight); stratified or fewer folds have more"
+            )
 
     def warn_of_settings(self, *, stacklevel: int) -> None:
         """Once for all walks of a call."""
@@ -192,7 +201,7 @@ class Walk:
         """
         state: dict[str, Any] = {}
         data_loss = np.nan
-        for i, alpha in enumerate(alphas):
+        for alpha in alphas:
             begin = time.perf_counter()
             self.objective.set_plan(self.plan(alpha))
             self.objective.project(theta)
@@ -216,7 +225,7 @@ class Walk:
             theta, data_loss = point.theta, point.data_loss
             point.seconds = time.perf_counter() - begin
             if self.model.verbose and not hasty:
-                self._print(point, is_first=i == 0)
+                self._print(point)
             yield point
 
     def _descend(
@@ -234,6 +243,7 @@ class Walk:
         """
         model, n_samples, is_first = self._trainer, self.objective.n_samples, np.isnan(objective)
         monitor = SettlingMonitor(
+            is_first=is_first,
             tol=model.tol * (1 if is_first else LEAST_FALL) * (HASTE if hasty else 1),
             patience=model.n_iter_no_change if is_first else PATIENCE * model.n_iter_no_change,
             tasks=Cancellation(self.cancelled),
@@ -251,6 +261,8 @@ class Walk:
                 n_samples, _with_moments(solver), Cosine(rate, DECAY), max_iter=done + DECAY, first_epoch=-done
             )
             decayed = solver.minimize(self.objective, result.theta, monitor=monitor, rng=rng)
+            if decayed.stop_reason == "diverged":
+                return decayed, monitor, {}
             result.theta, result.n_iter = decayed.theta, monitor.n_epochs
         return result, monitor, _with_moments(solver)
 
@@ -262,8 +274,7 @@ class Walk:
         model.__dict__.update(model._network_attributes(self.problem, *layers, model._parameter_loss()))
         return model
 
-    @staticmethod
-    def _print(point: Point, *, is_first: bool) -> None:
+    def _print(self, point: Point) -> None:
         """A line of a table, under the names of its columns first."""
         cells = {
             "alpha": f"{point.alpha:.4g}",
@@ -273,7 +284,8 @@ class Walk:
             "epochs": str(point.n_iter),
             "seconds": f"{point.seconds:.3g}",
         }
-        if is_first:
+        if not self._has_header:
+            self._has_header = True
             print("".join(f"{name:>12}" for name in cells))
         print("".join(f"{cell:>12}" for cell in cells.values()))
 

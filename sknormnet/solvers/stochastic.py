@@ -12,7 +12,7 @@ from sknormnet.solvers.schedules import Schedule
 
 NOT_CONVERGED = (
     "Maximum number of epochs ({max_iter}) reached and the objective was still improving. Raise max_iter, or raise tol "
-    "to stop earlier."
+    "to stop earlier; scaled features and, in regression, scaled targets need fewer epochs."
 )
 
 

@@ -101,6 +101,14 @@ def test_a_fold_of_no_weight_has_no_score(columns):
 
 
 @quiet
+def test_folds_of_no_weight_at_all_are_refused(columns):
+    X, y = columns
+    weight = np.repeat([1.0, 1.0, 0.0], 30)
+    with pytest.raises(ValueError, match="zero in the test rows of every fold"):
+        cross_validated(X, y[:, 1], cv=[(np.arange(60), np.arange(60, 90))], sample_weight=weight)
+
+
+@quiet
 def test_a_fold_with_one_class_is_refused(columns):
     X, _ = columns
     with pytest.raises(ValueError, match="training rows of fold 0: y has one class only"):

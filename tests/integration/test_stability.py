@@ -122,6 +122,15 @@ def test_no_class_is_lost():
     assert all(np.bincount(y[rows]).tolist() == [10, 10, 1] for rows in np.concatenate(pairs))
 
 
+def test_pairs_of_odd_strata_share_no_row():
+    strata = [np.arange(7), np.arange(7, 10)]
+    for seed in range(20):
+        first, second = stability._pair(strata, np.random.RandomState(seed))
+        assert len(first) == len(second) == 4
+        assert not np.intersect1d(first, second).size
+        assert (first < 7).sum() == (second < 7).sum() == 3
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_network():
     """An interaction, which no linear selection sees."""
