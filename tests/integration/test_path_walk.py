@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sknormnet import NormRegMLPClassifier, NormRegMLPRegressor, PerLayer, regularization_path
 from sknormnet.losses import Huber
 from sknormnet.path.grid import find_grid
-from sknormnet.path.walk import SettlingMonitor, Walk
+from sknormnet.path.walk import Cancelled, SettlingMonitor, Walk
 from sknormnet.penalties import GroupLasso
 
 quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -166,6 +166,26 @@ def test_the_search_leaves_the_stream_as_it_was(iris):
     rng = check_random_state(0)
     find_grid(walk, rng, 5, 0.1)
     assert rng.randint(2**31) == check_random_state(0).randint(2**31)
+
+
+class AfterSome:
+    """An event that is set when it is looked at for the fifth time."""
+
+    looked = 0
+
+    def is_set(self):
+        self.looked += 1
+        return self.looked >= 5
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs", "fista"])
+def test_cancelled_at_the_next_epoch_or_iteration(iris, solver):
+    walk = Walk(NormRegMLPClassifier((4,), penalty="l1", solver=solver, tol=0.0, random_state=0), *iris)
+    walk.cancelled = event = AfterSome()
+    rng = check_random_state(0)
+    with pytest.raises(Cancelled):
+        list(walk.follow([1e-4], walk.start(rng), rng))
+    assert event.looked == 5
 
 
 @quiet
