@@ -308,6 +308,8 @@ def _rows_of(tables: tuple[Any, Any, Any], rows: np.ndarray) -> tuple[Any, Any, 
 
 def _strata(estimator: Any, y: Any, n_rows: int) -> list[np.ndarray]:
     """Numbers of the rows that are halved together."""
+    if n_rows < 2:
+        raise ValueError(f"halves need two rows or more (with a positive weight), got {n_rows}")
     column = is_classifier(estimator) and (len(y.shape) == 1 or y.shape[1] == 1)
     if not column:
         return [np.arange(n_rows)]

@@ -122,6 +122,11 @@ def test_no_class_is_lost():
     assert all(np.bincount(y[rows]).tolist() == [10, 10, 1] for rows in np.concatenate(pairs))
 
 
+def test_one_row_has_no_halves():
+    with pytest.raises(ValueError, match="halves need two rows or more"):
+        stability_selection(LASSO, np.ones((1, 3)), np.ones(1), **FEW)
+
+
 def test_pairs_of_odd_strata_share_no_row():
     strata = [np.arange(7), np.arange(7, 10)]
     for seed in range(20):
