@@ -16,7 +16,7 @@ class CountLocator(Locator):
         self.alphas = np.asarray(alphas, dtype=float)
         self.digits = max(len(str(int(count))) for count in counts)
 
-    def __call__(self) -> list[float]:
+    def __call__(self) -> Any:
         axis: Any = self.axis
         axes, size = axis.axes, axis.get_major_ticks(1)[0].label2.get_size()
         room = axes.get_window_extent().width * 72 / axes.figure.dpi / size  # in heights of a text
@@ -28,7 +28,7 @@ class CountLocator(Locator):
             i = int(np.argmin(np.abs(places - target)))
             if not shown or places[shown[-1]] - places[i] > -step / 2:
                 shown.append(i)
-        return [float(self.alphas[i]) for i in shown]
+        return self.alphas[shown]
 
 
 class CountFormatter(Formatter):
