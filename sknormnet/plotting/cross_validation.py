@@ -161,7 +161,7 @@ class CVPathDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None: a new figure.
+            None: a new figure. Without a layout the axes become lower by the height of the counts.
         line_kw, best_kw, one_se_kw : dict, default=None
             Keywords of matplotlib's Line2D: of the means, and of the two vertical lines.
         band_kw : dict, default=None

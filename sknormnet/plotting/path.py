@@ -178,7 +178,7 @@ class RegularizationPathDisplay:
         ----------
         ax : matplotlib Axes or sequence of them, default=None
             None: a new figure. One Axes becomes the upper panel, with a lower one below it, where there are two panels;
-            otherwise as many Axes as panels.
+            otherwise as many Axes as panels. Without a layout the upper one becomes lower by the height of the counts.
         highlight : int or sequence of int, default=None
             Inputs that have a colour and a name in the legend: so many of the first in `feature_order` that are alive
             at some strength, or those of these numbers. 0: none, and no legend. None: ten, or as many as the legend has
@@ -272,4 +272,4 @@ class RegularizationPathDisplay:
         chosen = chosen.astype(int)
         if len(chosen) and not (chosen.min() >= 0 and chosen.max() < norms.shape[1]):
             raise ValueError(f"highlight names inputs from 0 to {norms.shape[1] - 1}, got {list(chosen)}")
-        return chosen
+        return np.array(list(dict.fromkeys(chosen)), dtype=int)  # each once
