@@ -1,19 +1,29 @@
 """Picture of cross-validated scores along a path."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sknormnet.plotting.panels import add_count_axis, import_pyplot, make_panels, set_strength_axis, style
+from sknormnet.plotting.panels import (
+    add_count_axis,
+    add_legend,
+    import_pyplot,
+    make_head,
+    make_panels,
+    remove_earlier,
+    set_strength_axis,
+    style,
+)
 
 
 class CVPathDisplay:
     """Mean score over the folds, and its standard error, along a path of strengths.
 
     Vertical lines stand at the strength of the best mean, and at the largest one whose mean is within one standard
-    error of it; the legend says which was chosen. The top axis has the number of inputs alive in the path on all data.
-    Make one with `from_estimator`; parameters become attributes.
+    error of it ("1-SE"); the legend says which was chosen. The top axis has the number of inputs alive in the path on
+    all data. Make one with `from_estimator`; parameters become attributes.
 
     Parameters
     ----------
@@ -59,6 +69,8 @@ class CVPathDisplay:
     >>> display.best_index < display.one_se_index == display.chosen_index
     True
     """
+
+    _drawn: Sequence[Any] = ()
 
     def __init__(
         self,
@@ -143,10 +155,13 @@ class CVPathDisplay:
     ) -> "CVPathDisplay":
         """Draw.
 
+        Axes that this display has drawn on before lose what it drew there; those of another display keep its lines,
+        but have one axis of counts, the last.
+
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None: a new figure.
+            None: a new figure. Without a layout the axes become lower by the height of the counts.
         line_kw, best_kw, one_se_kw : dict, default=None
             Keywords of matplotlib's Line2D: of the means, and of the two vertical lines.
         band_kw : dict, default=None
@@ -166,6 +181,9 @@ class CVPathDisplay:
         if len(alphas) < 2:
             raise ValueError(f"a line needs two strengths or more, the path has {len(alphas)}")
         self.figure_, (self.ax_,) = make_panels(plt, ax, 1)
+        remove_earlier(self._drawn, [self.ax_])
+        if self.n_features is not None:
+            make_head(self.ax_)
         set_strength_axis(self.ax_, alphas)
         (self.line_,) = self.ax_.plot(alphas, mean, **style({"color": "C0"}, line_kw, Line2D))
         keywords = style({"color": self.line_.get_color(), "alpha": 0.25, "linewidth": 0}, band_kw, PolyCollection)
@@ -174,7 +192,8 @@ class CVPathDisplay:
         self.one_se_line_ = self.best_line_
         if self.one_se_index != self.best_index:
             self.one_se_line_ = self._vertical(self.one_se_index, {"color": "C2", "linestyle": "-."}, one_se_kw)
-        self.legend_ = self.ax_.legend(**(legend_kw or {}))
+        self.legend_ = add_legend(self.ax_, legend_kw)
+        self._drawn = list(dict.fromkeys((self.line_, self.band_, self.best_line_, self.one_se_line_, self.legend_)))
         self.ax_.set_ylabel(self.score_name)
         self.top_ax_ = None
         if self.n_features is not None:
@@ -184,8 +203,7 @@ class CVPathDisplay:
     def _vertical(self, index: int, defaults: dict[str, Any], given: dict[str, Any] | None) -> Any:
         from matplotlib.lines import Line2D
 
-        rules = {"best": self.best_index, "one standard error": self.one_se_index}
-        label = " and ".join(rule for rule, i in rules.items() if i == index) + f": alpha={self.alphas[index]:.3g}"
-        if index == self.chosen_index:
-            label += " (chosen)"
+        rules = {"best": self.best_index, "1-SE": self.one_se_index}
+        label = " and ".join(rule for rule, i in rules.items() if i == index)
+        label += f"{' (chosen)' * (index == self.chosen_index)}\nalpha={self.alphas[index]:.3g}"
         return self.ax_.axvline(self.alphas[index], **style({**defaults, "label": label}, given, Line2D))

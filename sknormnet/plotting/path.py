@@ -6,7 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from sknormnet.plotting.panels import add_count_axis, import_pyplot, make_panels, makes_room, set_strength_axis, style
+from sknormnet.path.result import RegularizationPath
+from sknormnet.plotting.panels import (
+    add_count_axis,
+    add_legend,
+    fits_beside,
+    import_pyplot,
+    make_head,
+    make_panels,
+    remove_earlier,
+    rows_of_text,
+    set_strength_axis,
+    shorten,
+    style,
+)
 
 
 class RegularizationPathDisplay:
@@ -68,6 +81,8 @@ class RegularizationPathDisplay:
     ['x2', 'x8', 'x3']
     """
 
+    _drawn: Sequence[Any] = ()
+
     def __init__(
         self,
         *,
@@ -95,7 +110,7 @@ class RegularizationPathDisplay:
         feature_names: Any = None,
         score_name: str = "validation score",
         ax: Any = None,
-        highlight: int | Sequence[int] = 10,
+        highlight: int | Sequence[int] | None = None,
         line_kw: dict[str, Any] | None = None,
         highlight_kw: dict[str, Any] | None = None,
         legend_kw: dict[str, Any] | None = None,
@@ -118,6 +133,12 @@ class RegularizationPathDisplay:
         -------
         RegularizationPathDisplay
         """
+        if not isinstance(path, RegularizationPath):
+            raise TypeError(
+                f"{cls.__name__} draws a RegularizationPath, got {type(path).__name__}; make one with "
+                "regularization_path, of a cross-validated estimator give path_, and for path.relaxed pass relax=True "
+                "to regularization_path"
+            )
         if feature_names is None:
             feature_names = path.feature_names_in
         display = cls(
@@ -142,7 +163,7 @@ class RegularizationPathDisplay:
         self,
         ax: Any = None,
         *,
-        highlight: int | Sequence[int] = 10,
+        highlight: int | Sequence[int] | None = None,
         line_kw: dict[str, Any] | None = None,
         highlight_kw: dict[str, Any] | None = None,
         legend_kw: dict[str, Any] | None = None,
@@ -150,19 +171,26 @@ class RegularizationPathDisplay:
     ) -> "RegularizationPathDisplay":
         """Draw.
 
+        Axes that this display has drawn on before lose what it drew there; those of another display keep its lines,
+        but have one axis of counts, the last.
+
         Parameters
         ----------
         ax : matplotlib Axes or sequence of them, default=None
-            None: a new figure. One Axes is divided where there are two panels; otherwise as many Axes as panels.
-        highlight : int or sequence of int, default=10
+            None: a new figure. One Axes becomes the upper panel, with a lower one below it, where there are two panels;
+            otherwise as many Axes as panels. Without a layout the upper one becomes lower by the height of the counts.
+        highlight : int or sequence of int, default=None
             Inputs that have a colour and a name in the legend: so many of the first in `feature_order` that are alive
-            at some strength, or those of these numbers. 0: none, and no legend. Colours repeat, usually after ten.
+            at some strength, or those of these numbers. 0: none, and no legend. None: ten, or as many as the legend has
+            room for in a low panel. Colours repeat, usually after ten.
         line_kw, highlight_kw, score_kw : dict, default=None
             Keywords of matplotlib's LineCollection (inputs that are not highlighted), and of the Line2D of highlighted
             inputs and of the score.
         legend_kw : dict, default=None
             Keywords of `Axes.legend`. By default the legend is to the right of the panel where the figure has a layout
-            that makes room for it, as ``plt.subplots(layout="constrained")``; otherwise it is within the panel.
+            that makes room for it, as ``plt.subplots(layout="constrained")``, and the names are not too wide; otherwise
+            it is within the panel. Names of more than 30 characters are shown without their middle, and with the
+            number of the input where they would look alike.
 
         Returns
         -------
@@ -176,27 +204,33 @@ class RegularizationPathDisplay:
         names = self._names(norms.shape[1])
         if len(alphas) < 2:
             raise ValueError(f"a line needs two strengths or more, the path has {len(alphas)}")
-        highlighted = self._highlighted(highlight, norms)
+        highlighted = self._highlighted(10 if highlight is None else highlight, norms)
         scores = self.validation_scores
         self.figure_, self.axes_ = make_panels(plt, ax, 1 if scores is None else 2)
         self.ax_ = self.axes_[0]
+        remove_earlier(self._drawn, self.axes_)
+        make_head(self.ax_)
         self.score_ax_, self.score_line_, self.legend_ = None, None, None
         set_strength_axis(self.ax_, alphas)
 
+        labels = self._labels(names, highlighted)
+        columns = -(-len(labels) // 12)
+        beside = fits_beside(self.ax_, labels, columns)
+        if highlight is None:  # a legend within the panel leaves half of it to the lines
+            highlighted = highlighted[: max(1, int(rows_of_text(self.ax_) * (0.8 if beside else 0.5)))]
         others = np.setdiff1d(np.arange(norms.shape[1]), highlighted)
         segments = np.stack(np.broadcast_arrays(alphas, norms.T[others]), axis=-1)
         grey = {"edgecolor": "0.75", "linewidth": 0.8, "zorder": 1.5}
         self.lines_ = self.ax_.add_collection(LineCollection(list(segments), **style(grey, line_kw, LineCollection)))
         self.ax_.autoscale_view()
         self.highlighted_ = {}
-        for i in highlighted:
-            keywords = style({"label": names[i]}, highlight_kw, Line2D)
+        for i, label in zip(highlighted, labels, strict=False):
+            keywords = style({"label": label.replace("$", r"\$")}, highlight_kw, Line2D)  # no mathematics
             (self.highlighted_[int(i)],) = self.ax_.plot(alphas, norms[:, i], **keywords)
         if len(highlighted):
-            outside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
-            place = outside if makes_room(self.figure_) else {"loc": "upper right"}
-            columns = {"ncols": -(-len(highlighted) // 12)}
-            self.legend_ = self.ax_.legend(**{**place, **columns, **(legend_kw or {})})
+            named = {} if "label" in (highlight_kw or {}) else self.highlighted_
+            legend_kw = {"ncols": columns, **(legend_kw or {})}
+            self.legend_ = add_legend(self.ax_, legend_kw, list(named.values()), labels[: len(named)], beside)
         self.ax_.set_ylabel("norm of weights")
         if scores is not None:
             self.score_ax_ = self.axes_[1]
@@ -204,6 +238,8 @@ class RegularizationPathDisplay:
             (self.score_line_,) = self.score_ax_.plot(alphas, scores, **style({"color": "C0"}, score_kw, Line2D))
             self.score_ax_.set_ylabel(self.score_name)
         self.top_ax_ = add_count_axis(self.ax_, alphas, np.asarray(self.n_features), "inputs alive")
+        drawn = [self.lines_, *self.highlighted_.values(), self.legend_, self.score_line_]
+        self._drawn = [artist for artist in drawn if artist is not None]
         return self
 
     def _names(self, n_features: int) -> Sequence[str]:
@@ -212,6 +248,14 @@ class RegularizationPathDisplay:
         if len(self.feature_names) != n_features:
             raise ValueError(f"feature_names has {len(self.feature_names)} names, the path has {n_features} inputs")
         return self.feature_names
+
+    @staticmethod
+    def _labels(names: Sequence[str], highlighted: np.ndarray) -> list[str]:
+        full = [str(names[i]) for i in highlighted]
+        short = [shorten(name) for name in full]
+        if len(set(short)) < len(set(full)):  # what tells them apart was in the middle
+            return [f"{i}: {name}" for i, name in zip(highlighted, short, strict=True)]
+        return short
 
     def _highlighted(self, highlight: int | Sequence[int], norms: np.ndarray) -> np.ndarray:
         if isinstance(highlight, Integral) and not isinstance(highlight, bool):
@@ -228,4 +272,4 @@ class RegularizationPathDisplay:
         chosen = chosen.astype(int)
         if len(chosen) and not (chosen.min() >= 0 and chosen.max() < norms.shape[1]):
             raise ValueError(f"highlight names inputs from 0 to {norms.shape[1] - 1}, got {list(chosen)}")
-        return chosen
+        return np.array(list(dict.fromkeys(chosen)), dtype=int)  # each once

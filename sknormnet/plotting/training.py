@@ -1,11 +1,12 @@
 """Picture of a fit's history."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sknormnet.plotting.panels import import_pyplot, label_x, make_panels, style
+from sknormnet.plotting.panels import add_legend, import_pyplot, label_x, make_panels, remove_earlier, style
 
 CURVES = ("data_loss", "penalty", "validation_score", "validation_loss")
 COLORS = {"data_loss": "C0", "penalty": "C1", "objective": "C2", "validation_loss": "C3", "validation_score": "C3"}
@@ -60,6 +61,8 @@ class TrainingCurveDisplay:
     >>> float(display.validation_score[display.best_epoch - 1]) == model.best_validation_score_
     True
     """
+
+    _drawn: Sequence[Any] = ()
 
     def __init__(
         self,
@@ -131,10 +134,13 @@ class TrainingCurveDisplay:
     ) -> "TrainingCurveDisplay":
         """Draw.
 
+        Axes that this display has drawn on before lose what it drew there; those of another display keep its lines.
+
         Parameters
         ----------
         ax : matplotlib Axes or sequence of them, default=None
-            None: a new figure. One Axes is divided where there are two panels; otherwise as many Axes as panels.
+            None: a new figure. One Axes becomes the upper panel, with a lower one below it, where there are two panels;
+            otherwise as many Axes as panels.
         line_kw, best_kw : dict, default=None
             Keywords of matplotlib's Line2D: of all curves, and of the vertical lines.
         legend_kw : dict, default=None
@@ -148,6 +154,7 @@ class TrainingCurveDisplay:
         from matplotlib.lines import Line2D
 
         self.figure_, self.axes_ = make_panels(plt, ax, 1 if self.best_epoch is None else 2)
+        remove_earlier(self._drawn, self.axes_)
         self.ax_, self.score_ax_ = self.axes_[0], None if self.best_epoch is None else self.axes_[-1]
         loss, penalty = np.asarray(self.data_loss), np.asarray(self.penalty)
         curves = {"data_loss": loss}
@@ -171,8 +178,9 @@ class TrainingCurveDisplay:
             self.axes_[-1].set_ylabel("validation score")
             mark = {"color": "0.4", "linestyle": ":", "label": f"best {self.unit}: {self.best_epoch}"}
             self.best_lines_ = [panel.axvline(self.best_epoch, **style(mark, best_kw, Line2D)) for panel in self.axes_]
-        self.legend_ = self.ax_.legend(**(legend_kw or {}))
+        self.legend_ = add_legend(self.ax_, legend_kw)
+        self._drawn = [*self.lines_.values(), *self.best_lines_, self.legend_]
         for panel in self.axes_:
-            panel.xaxis.get_major_locator().set_params(integer=True)
+            panel.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)  # one epoch: one tick
             label_x(panel, self.unit)
         return self

@@ -80,6 +80,9 @@ def test_path_has_norms_scores_and_counts(diabetes, direction):
     assert (display.top_ax_.get_xlabel(), display.ax_.get_xlabel()) == ("inputs alive", "")
     assert display.figure_ is display.ax_.figure
     assert plt.gca() is not display.top_ax_
+    for no_path in (lasso.fit(X, y), NormRegMLPRegressorCV(), path.relaxed, [path]):
+        with pytest.raises(TypeError, match=r"cross-validated estimator give path_, .*pass relax=True"):
+            RegularizationPathDisplay.from_path(no_path)
     renamed = RegularizationPathDisplay.from_path(path, feature_names=list("abcdefghij"), highlight=[0, 9])
     assert [text.get_text() for text in renamed.legend_.get_texts()] == ["a", "j"]
 
@@ -156,6 +159,7 @@ def test_highlighted_inputs_can_be_named_chosen_or_left_out():
     assert display.score_ax_ is None and display.score_line_ is None and len(display.axes_) == 1
     assert_texts_apart(display.figure_)
     assert display.legend_.get_window_extent().x0 > display.ax_.get_window_extent().x1  # beside the lines
+    assert len(made().plot(highlight=[2, 1, 2]).legend_.get_texts()) == 2
     display.plot(highlight=0)
     assert display.legend_ is None and not display.highlighted_ and len(display.lines_.get_segments()) == 4
     display.feature_norms[:, 1:] = 0.0
@@ -179,13 +183,11 @@ def test_thousands_of_inputs_are_one_artist_and_readable_in_a_small_figure():
 def test_one_axes_is_divided_and_several_are_taken_as_they_are():
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
     display = made().plot(left, highlight=2)
-    assert display.figure_ is figure and not left.axison
+    assert display.figure_ is figure and display.ax_ is left
     figure.canvas.draw()
     upper, lower = (ax.get_window_extent() for ax in (display.ax_, display.score_ax_))
     assert upper.y0 > lower.y1 and upper.height > 1.5 * lower.height and upper.x1 < right.get_window_extent().x0
     assert_texts_apart(figure)
-    with pytest.raises(ValueError, match=r"earlier plot .* display\.axes_"):
-        display.plot(left)
     again = made().plot(display.axes_)
     assert again.ax_ is display.ax_ and again.score_ax_ is display.score_ax_
     one = made(scores=False).plot(right)
@@ -201,6 +203,123 @@ def test_parts_of_divided_axes_do_not_touch_without_a_layout():
     display = made().plot(ax)
     assert display.ax_.get_window_extent().y0 > display.score_ax_.get_window_extent().y1
     assert_texts_apart(figure)
+
+
+@pytest.mark.parametrize("layout", [None, "constrained"])
+@pytest.mark.parametrize("before", [True, False])
+def test_title_stands_above_the_counts_and_within_the_figure(layout, before):
+    figure, axes = plt.subplots(1, 3, figsize=(9, 3.5), layout=layout)
+    for ax, display in zip(axes, (made(), made_cv(n_features=np.arange(6)), made_training()), strict=True):
+        if before:
+            ax.set_title("a title")
+        display.plot(ax)
+        ax.set_title("a title")
+        figure.canvas.draw()
+        title = ax.title.get_window_extent()
+        assert ax.get_window_extent().y1 <= title.y0 and title.y1 <= figure.bbox.y1
+        assert len([other for other in figure.axes if other.get_title()]) == 1
+        if not isinstance(display, TrainingCurveDisplay):
+            for text in (display.top_ax_.xaxis.label, *display.top_ax_.get_xticklabels()):
+                assert title.y0 >= text.get_window_extent().y1
+        ax.set_title("")
+
+
+@pytest.mark.parametrize("highlight", [None, 10])
+@pytest.mark.parametrize("layout", [None, "constrained"])
+def test_legends_stay_within_their_part_of_a_row(layout, highlight):
+    """Within the axes, or beside them where the layout keeps other axes away."""
+    figure, axes = plt.subplots(1, 3, figsize=(9, 3), layout=layout)
+    names = [f"worst symmetry {i}" for i in range(30)]
+    draw = (
+        lambda ax: made(30, names=names).plot(ax, highlight=highlight),
+        lambda ax: made_cv().plot(ax),
+        lambda ax: made_training().plot(ax),
+    )
+    displays = [plot(ax) for plot, ax in zip(draw, axes, strict=True)]
+    figure.canvas.draw()
+    for display in displays:
+        legend = display.legend_.get_window_extent()
+        panel = display.ax_.get_window_extent()
+        if legend.x0 < panel.x1:
+            assert panel.x0 <= legend.x0 and legend.x1 <= panel.x1
+            assert panel.y0 <= legend.y0 and legend.y1 <= panel.y1
+        else:
+            assert layout and not any(legend.overlaps(ax.get_window_extent()) for ax in figure.axes)
+    if highlight is None:  # there are fewer in a low panel, and all ten in a figure of their own
+        assert len(displays[0].highlighted_) < len(made(30, names=names).plot().highlighted_) == 10
+    else:
+        assert len(displays[0].highlighted_) == 10
+
+
+def test_a_legend_is_not_hidden_by_the_lower_panel():
+    display = made().plot(plt.subplots()[1])
+    assert display.ax_.get_zorder() > display.score_ax_.get_zorder()
+
+
+def test_names_in_a_legend_are_as_they_are_written():
+    names = ["_hidden", "b$_$", "c$^$d", "plain"]
+    ax = plt.subplots()[1]
+    ax.axhline(0.5, label="a line of one's own")
+    display = made(names=names).plot(ax)
+    assert [text.get_text() for text in display.legend_.get_texts()] == [*names[::-1], "a line of one's own"]
+    made(names=names).plot(ax)
+    rendered(ax.figure)
+
+
+def test_long_names_lose_their_middle_and_leave_the_axes_room():
+    names = np.array([f"input {i} with a name of very many words, more than a picture has room for" for i in range(10)])
+    for n_alphas in (12, 40):
+        display = made(10, n_alphas, names=names).plot()
+        rendered(display.figure_)
+        assert display.ax_.get_position().width > 0.4
+        assert_texts_apart(display.figure_)
+    texts = [text.get_text() for text in display.legend_.get_texts()]
+    assert all(len(text) <= 30 and text[:7] == name[:7] for text, name in zip(texts, names[::-1], strict=True))
+    assert list(display.feature_names) == list(names)
+    alike = [f"a name of very many words in front of {i} and very many words behind it" for i in range(4)]
+    texts = [text.get_text() for text in made(names=alike).plot().legend_.get_texts()]
+    assert [text.split(":")[0] for text in texts] == ["3", "2", "1", "0"]
+
+
+def test_counts_have_room_in_axes_that_become_narrow_after_they_were_drawn():
+    display = made(4000, 40, scores=False).plot()
+    figure = display.figure_
+    few = len(display.top_ax_.get_xticks())
+    figure.set_size_inches(2.5, 3)
+    assert_texts_apart(figure)
+    assert 2 <= len(display.top_ax_.get_xticks()) < few
+
+
+def made_training(n_epochs=10):
+    loss = 5.0 / np.arange(2, n_epochs + 2)
+    penalty, score = np.linspace(0.2, 0.6, n_epochs), np.linspace(0.1, 0.5, n_epochs)
+    return TrainingCurveDisplay(data_loss=loss, penalty=penalty, validation_loss=loss + 1.5, validation_score=score)
+
+
+@pytest.mark.parametrize("make", [lambda: made(), lambda: made_cv(n_features=np.arange(6)), lambda: made_training()])
+def test_a_second_plot_on_the_same_axes_replaces_the_first(make):
+    figure, ax = plt.subplots()
+    display = make().plot(ax)
+    first = rendered(figure)
+    for again in (ax, getattr(display, "axes_", ax)):
+        display.plot(again)
+        np.testing.assert_array_equal(rendered(figure), first)
+    elsewhere = display.plot(plt.subplots()[1])
+    assert elsewhere.figure_ is not figure
+    np.testing.assert_array_equal(rendered(figure), first)
+
+
+def test_two_displays_on_the_same_axes_have_one_axis_of_counts():
+    first, second = made(4), made(6)
+    ax = plt.subplots()[1]
+    first.plot(ax, highlight=2)
+    second.plot(ax, highlight=3)
+    assert len(ax.figure.axes) == 3 and len(ax.lines) == 5 and len(ax.collections) == 2
+    assert tick_texts(second.top_ax_.xaxis)[-1] == "6" and first.top_ax_ not in ax.figure.axes
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["x5", "x4", "x3", "x3", "x2"]
+    first.plot(ax, highlight=2)
+    assert len(ax.figure.axes) == 3 and len(ax.lines) == 5 and len(ax.collections) == 2
+    assert_texts_apart(ax.figure)
 
 
 def test_axes_that_cannot_be_used_are_refused():
@@ -268,8 +387,9 @@ def test_cross_validated_scores_with_both_rules(diabetes, selection, direction):
     assert alphas[best] < one_se
     assert display.best_line_.get_xdata() == pytest.approx([alphas[best]] * 2)
     assert display.one_se_line_.get_xdata() == pytest.approx([one_se] * 2)
-    told = [f"best: alpha={alphas[best]:.3g}", f"one standard error: alpha={one_se:.3g}"]
+    told = ["best", "1-SE"]
     told[selection == "1se"] += " (chosen)"
+    told = [f"{rule}\nalpha={alpha:.3g}" for rule, alpha in zip(told, (alphas[best], one_se), strict=True)]
     assert [text.get_text() for text in display.legend_.get_texts()] == told
     assert display.ax_.get_ylabel() == "neg median absolute error"
     counts = dict(zip(alphas, lasso.path_.n_features, strict=True))
@@ -303,9 +423,7 @@ def test_pixels_of_cross_validated_scores():
 def test_rules_that_agree_share_a_line():
     display = made_cv(one_se_index=1).plot()
     assert display.one_se_line_ is display.best_line_
-    assert [t.get_text() for t in display.legend_.get_texts()] == [
-        "best and one standard error: alpha=0.00398 (chosen)"
-    ]
+    assert [t.get_text() for t in display.legend_.get_texts()] == ["best and 1-SE (chosen)\nalpha=0.00398"]
 
 
 # --------------------------------------------------------------------------------------------------------- training
@@ -371,6 +489,8 @@ def test_training_curve_has_only_what_there_is(data):
     model.partial_fit(X, y > 0, classes=[False, True])
     display = TrainingCurveDisplay.from_estimator(model)
     assert display.lines_["objective"].get_marker() == "."  # a line of one point is not seen
+    low, high = display.ax_.get_xlim()
+    assert [tick for tick in display.ax_.get_xticks() if low <= tick <= high] == [1]
     model.partial_fit(X, y > 0, X_val=X, y_val=y > 0)
     display = TrainingCurveDisplay.from_estimator(model)
     assert np.isnan(display.validation_score[0]) and display.best_epoch == 2

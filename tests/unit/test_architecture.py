@@ -39,7 +39,7 @@ LEVELS = {
     "path": 7,
     "cross_validation": 7.2,
     "inspection": 7,
-    "plotting": 7,
+    "plotting": 7.2,
     "stability": 7.2,
     "testing": 7,
     "__init__": 8,
