@@ -43,13 +43,13 @@ def regularization_path(
     """Models over the strength of the penalty, from dense to empty, each from where the one before ended.
 
     At the first strength adam and sgd go on until the objective has not fallen by the share `tol` of itself per epoch,
-    and not by `tol`, averaged over `n_iter_no_change` epochs; their budget is `max_iter` epochs. At the others, which start close to
-    where they end, they wait for four tenths of those epochs, six times the share counts as settled, and the budget is
-    a tenth of `max_iter`. Where the learning rate is constant, two epochs follow in which it goes to zero, so that
-    noise does not hide what is zero. "cosine" decays over the budget of each strength, which is then used up. The
-    moments go on from strength to strength; where the objective still ends above its start, as after a spike of adam,
-    the strength is gone through again with fresh moments and a tenth of the rate. lbfgs and fista stop as in `fit` at
-    every strength, by `tol` and `max_iter`.
+    and not by `tol`, averaged over `n_iter_no_change` epochs; their budget is `max_iter` epochs. At the others, which
+    start close to where they end, they wait for four tenths of those epochs, six times the share counts as settled, and
+    the budget is a tenth of `max_iter`. Where the learning rate is constant, two epochs follow in which it goes to
+    zero, so that noise does not hide what is zero. "cosine" decays over the budget of each strength, which is then used
+    up. The moments go on from strength to strength; where the objective still ends above its start, as after a spike of
+    adam, the strength is gone through again with fresh moments and a tenth of the rate. lbfgs and fista stop as in
+    `fit` at every strength, by `tol` and `max_iter`.
 
     Parameters
     ----------
