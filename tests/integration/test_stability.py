@@ -225,6 +225,6 @@ def test_bad_data():
     with pytest.raises(ValueError, match="Unknown label type"):
         stability_selection(LOGISTIC, X, y)
     with pytest.raises(ValueError, match="every input is alive at every strength"):
-        stability_selection(NormRegMLPRegressor((), penalty="l2", solver="lbfgs"), X, y)
+        stability_selection(NormRegMLPRegressor((), penalty="l2", solver="lbfgs"), X, y, n_resamples=2, n_alphas=3)
     with pytest.raises(TypeError, match="estimator must be a NormRegMLPClassifier"):
         stability_selection("lasso", X, y)
