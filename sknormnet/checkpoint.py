@@ -18,7 +18,7 @@ from sklearn.callback import CallbackContext
 from sknormnet import storage
 from sknormnet.base import BaseNormRegMLP
 from sknormnet.classifier import NormRegMLPClassifier
-from sknormnet.cross_validation import PathCV
+from sknormnet.path.folds import PathCV
 from sknormnet.regressor import NormRegMLPRegressor
 from sknormnet.solvers import STOCHASTIC_SOLVERS
 from sknormnet.tasks import reconstruct

@@ -1,6 +1,5 @@
 """Stability selection: the inputs that are selected again and again, on random halves of the data."""
 
-import warnings
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
@@ -8,15 +7,14 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone, is_classifier
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import _safe_indexing, check_random_state, indexable
 from sklearn.utils.multiclass import check_classification_targets
 
 from sknormnet._core.blas_threads import single_thread
 from sknormnet.base import BaseNormRegMLP
 from sknormnet.path.grid import Grid, check_alphas, check_grid, find_grid
-from sknormnet.path.homotopy import best_points, check_direction, checked_clone
-from sknormnet.path.jobs import run_jobs
+from sknormnet.path.homotopy import best_points, check_direction, checked_clone, warn_of_parts, warnings_of
+from sknormnet.path.jobs import LARGEST_SEED, run_jobs
 from sknormnet.path.result import assemble
 from sknormnet.path.walk import Walk
 from sknormnet.validation import check_scoring_weight
@@ -182,7 +180,7 @@ def stability_selection(
     rng = check_random_state(random_state)
     strata = _strata(estimator, y, n_rows)
     halves = [half for _ in range(n_resamples // 2) for half in _pair(strata, rng)]
-    seed, *seeds = rng.randint(np.iinfo(np.int32).max, size=n_resamples + 1)
+    seed, *seeds = rng.randint(LARGEST_SEED, size=n_resamples + 1)
     with single_thread:
         walk = Walk(clone(model).set_params(random_state=seed), X, y, sample_weight)
         check_direction(walk, alphas)
@@ -203,9 +201,9 @@ def stability_selection(
     ]
     n_alive = np.zeros((len(alphas), n_inputs), dtype=int)
     n_selected, n_selected_anywhere = np.zeros_like(n_alive), 0
-    warned: list[str] = []
+    warned = []
     for alive, packed, texts in run_jobs(jobs, n_jobs, walk.cancelled):
-        warned += texts[:1]
+        warned.append(texts)
         n_alive += np.unpackbits(alive, axis=1, count=n_inputs)
         selected = np.unpackbits(packed, axis=1, count=n_inputs)
         n_selected += selected
@@ -216,13 +214,7 @@ def stability_selection(
             "the first layer a penalty that removes inputs, such as PerLayer(first=GroupLasso('input'), hidden='l2', "
             "last='l2'), and alphas, if any, up to those that do"
         )
-    if warned:
-        warnings.warn(
-            f"In {len(warned)} of {n_resamples} subsamples the solver did not end by itself at some strengths; the "
-            f"first time: {warned[0]}",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
+    warn_of_parts(warned, "subsamples")
     stability_path = n_selected / n_resamples
     probabilities = stability_path.max(axis=0)
     mean_selected = n_selected_anywhere / n_resamples
@@ -254,11 +246,7 @@ def _alive_and_selected(
     path = assemble(walk, points)
     (alive, *_), first = path.alive, np.zeros(path.n_features_in, dtype=bool)
     first[path.feature_order[:n_features]] = True
-    return (
-        np.packbits(alive, axis=1),
-        np.packbits(alive & first, axis=1),
-        [point.warning for point in points if point.warning is not None],
-    )
+    return np.packbits(alive, axis=1), np.packbits(alive & first, axis=1), warnings_of(points)
 
 
 def _check_numbers(n_resamples: Any, threshold: Any, max_false: Any) -> None:

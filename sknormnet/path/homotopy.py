@@ -249,3 +249,20 @@ def warn_of(points: Sequence[Point], what: str = "the solver", *, stacklevel: in
             ConvergenceWarning,
             stacklevel=stacklevel,
         )
+
+
+def warnings_of(points: Sequence[Point]) -> list[str]:
+    """What a path asks to be told, for `warn_of_parts`."""
+    return [point.warning for point in points if point.warning is not None]
+
+
+def warn_of_parts(warned: Sequence[list[str]], what: str, *, stacklevel: int = 3) -> None:
+    """One warning for the paths of all parts of the rows."""
+    texts = [text for text, *_ in filter(None, warned)]
+    if texts:
+        warnings.warn(
+            f"In {len(texts)} of {len(warned)} {what} the solver did not end by itself at some strengths; the first "
+            f"time: {texts[0]}",
+            ConvergenceWarning,
+            stacklevel=stacklevel,
+        )

@@ -4,10 +4,13 @@ from collections.abc import Callable, Sequence
 from threading import Event, Lock
 from typing import Any
 
+import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
 from sknormnet._core.blas_threads import single_thread
 from sknormnet.path.walk import Cancelled
+
+LARGEST_SEED = np.iinfo(np.int32).max  # of a job's random numbers
 
 
 def run_jobs(jobs: Sequence[Callable[[], Any]], n_jobs: int | None, cancelled: Event) -> list[Any]:

@@ -15,6 +15,7 @@ from sknormnet.losses import Huber
 from sknormnet.path.grid import find_grid
 from sknormnet.path.walk import Cancelled, SettlingMonitor, Walk
 from sknormnet.penalties import GroupLasso
+from sknormnet.solvers import Stochastic
 
 quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 GROUPS = PerLayer(first=GroupLasso("input"), hidden="l2", last="l2")
@@ -78,7 +79,7 @@ def test_a_constant_rate_ends_in_two_epochs_of_decay_and_moments_go_on(iris, mon
 
 
 def test_a_decay_that_diverges_is_told(iris, monkeypatch):
-    minimize, n_calls = type(NormRegMLPClassifier()._make_solver(10, None, False)).minimize, [0]
+    minimize, n_calls = Stochastic.minimize, [0]
 
     def broken(self, objective, theta, **kwargs):
         n_calls[0] += 1
@@ -86,7 +87,7 @@ def test_a_decay_that_diverges_is_told(iris, monkeypatch):
             theta[0] = np.nan
         return minimize(self, objective, theta, **kwargs)
 
-    monkeypatch.setattr(type(NormRegMLPClassifier()._make_solver(10, None, False)), "minimize", broken)
+    monkeypatch.setattr(Stochastic, "minimize", broken)
     model = NormRegMLPClassifier((4,), penalty=GROUPS, max_iter=20, random_state=0)
     with pytest.warns(ConvergenceWarning, match="diverged"):
         path = regularization_path(model, *iris, alphas=[1e-3, 2e-3])
