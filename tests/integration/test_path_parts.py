@@ -115,6 +115,14 @@ def test_a_fold_with_one_class_is_refused(columns):
         cross_validated(X, np.arange(90) < 45, cv=KFold(2))
 
 
+@quiet
+def test_given_strengths_are_copied(columns):
+    X, y = columns
+    alphas = np.array([0.01, 0.1])
+    model = NormRegMLPClassifierCV((4,), alphas=alphas, cv=3, **SETTINGS).fit(X, y[:, 0])
+    assert not np.shares_memory(model.alphas_, alphas)
+
+
 def test_budgets_of_folds_are_told(columns, capsys):
     X, y = columns
     with warnings.catch_warnings(record=True) as caught:

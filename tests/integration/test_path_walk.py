@@ -60,6 +60,17 @@ def test_a_target_in_large_units_is_told(diabetes, level):
         regularization_path(model, X, level + 1e5 * y, n_alphas=5)
 
 
+def test_a_warning_of_the_first_strength_outlives_it():
+    """The search ends too low there, so that the path goes on and drops its first strengths."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 5))
+    y = 1e5 * (X[:, 0] + X[:, 1] * X[:, 2] + 0.3 * rng.standard_normal(300))
+    model = NormRegMLPRegressor((10,), penalty="group_lasso", max_iter=1000, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="At 1 of 15 strengths.*Maximum number of epochs .1000."):
+        path = regularization_path(model, X, y, n_alphas=15)
+    assert path.n_iter.max() < 100
+
+
 @quiet
 def test_a_constant_rate_ends_in_two_epochs_of_decay_and_moments_go_on(iris, monkeypatch):
     make, given = NormRegMLPClassifier._make_stochastic, []
